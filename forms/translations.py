@@ -193,6 +193,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", type=Path, help="merge: JSON object, English text to translation")
     parser.add_argument("--form", action="append", default=[], help="missing: only the texts of this form")
     chosen = parser.parse_args(arguments)
+    if chosen.action == "merge" and chosen.file is None:
+        parser.error("merge needs a FILE.json")
+    try:
+        return _run(chosen)
+    except FormError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
     if chosen.action == "missing":
         todo = dict.fromkeys(missing(chosen.language, forms=chosen.form), "")
         sys.stdout.write(json.dumps(todo, ensure_ascii=False, indent=1) + "\n")
@@ -200,8 +210,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.action == "tidy":
         sys.stdout.write(f"{tidy(chosen.language)} texts taken out\n")
         return 0
-    if chosen.file is None:
-        parser.error("merge needs a FILE.json")
     merged = merge(chosen.language, json.loads(chosen.file.read_text(encoding="utf-8")))
     sys.stdout.write(f"{merged.written} texts written, {len(merged.refused)} refused\n")
     for finding in merged.refused:

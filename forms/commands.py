@@ -1,0 +1,152 @@
+"""What `silah forms build` and `silah forms check` do, as plain functions; `python -m forms` runs them too."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forms import compiler, engines, linter
+from forms.errors import EnginesMissing, Finding, FormError
+from forms.tables import BUILDS, FORMS, form_ids, load
+
+EngineState = Literal["run", "not run", "missing"]
+_SHOWN_PER_CODE = 20
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Args:
+        forms: the forms checked.
+        findings: every fault, sorted by place.
+        engines: `run`; `not run` when nobody asked for them; `missing` when there is no Java runtime.
+    """
+
+    forms: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    engines: EngineState
+
+    @property
+    def exit_status(self) -> int:
+        """1 on any finding, and when the engines should have run but could not."""
+        return 1 if self.findings or self.engines == "missing" else 0
+
+
+def build_command(forms: Sequence[str] = (), root: Path = FORMS, out_dir: Path | None = None) -> list[Path]:
+    """Compiles *forms* (all when empty) for both servers into `xlsx/` or *out_dir*.
+
+    Raises:
+        FormError: a form's tables cannot be read.
+    """
+    return compiler.build_all(out_dir, root, forms)
+
+
+def check_command(forms: Sequence[str] = (), *, engines: bool = True, root: Path = FORMS) -> Checked:
+    """Lints *forms* (all when empty), holds the committed builds against the tables, and runs the engines.
+
+    Args:
+        engines: run ODK Validate too. pyxform needs nothing installed and always runs.
+    """
+    chosen = tuple(forms) or form_ids(root)
+    found = (
+        {finding for form_id in forms for finding in linter.check(form_id, root)}
+        if forms
+        else set(linter.check_all(root))
+    )
+    readable = [form_id for form_id in chosen if _is_readable(form_id, root)]
+    found.update(_stale(readable, root))
+    with tempfile.TemporaryDirectory() as folder:
+        xforms, refused = _converted(readable, root, Path(folder))
+        found.update(refused)
+        state, invalid = _validated(xforms) if engines else ("not run", [])
+    found.update(invalid)
+    return Checked(chosen, tuple(sorted(found)), state)
+
+
+def show(checked: Checked, console: Console) -> None:
+    """Prints what was found, at most 20 findings of a kind, and says when the engines did not run."""
+    shown: dict[str, int] = {}
+    table = Table("Where", "What", "Mend", "Code", show_lines=False)
+    for finding in checked.findings:
+        shown[finding.code] = shown.get(finding.code, 0) + 1
+        if shown[finding.code] <= _SHOWN_PER_CODE:
+            table.add_row(*(Text(cell) for cell in (finding.where, finding.message, finding.mend, finding.code)))
+    if checked.findings:
+        console.print(table)
+    for code, count in sorted(shown.items()):
+        if count > _SHOWN_PER_CODE:
+            console.print(f"{code}: {count - _SHOWN_PER_CODE} more")
+    console.print(f"{len(checked.forms)} forms, {len(checked.findings)} findings")
+    if checked.engines == "missing":
+        console.print(f"engines not run: {EnginesMissing().next_step}")
+    elif checked.engines == "not run":
+        console.print("engines not run")
+
+
+def _is_readable(form_id: str, root: Path) -> bool:
+    try:
+        load(form_id, root)
+    except FormError:
+        return False
+    return True
+
+
+def _stale(forms: Sequence[str], root: Path) -> list[Finding]:
+    return [
+        Finding(
+            f"xlsx/*/{form_id}.xlsx",
+            0,
+            "",
+            "build_stale",
+            "The built form is not what the tables say.",
+            "Run `silah forms build`.",
+        )
+        for form_id in forms
+        if not _is_current(form_id, root)
+    ]
+
+
+def _is_current(form_id: str, root: Path) -> bool:
+    try:
+        return compiler.built_is_current(form_id, root)
+    except FormError:  # media missing: the linter has said so
+        return True
+
+
+def _converted(forms: Sequence[str], root: Path, folder: Path) -> tuple[list[Path], list[Finding]]:
+    """Writes the XForm of both builds of every form into *folder*; what pyxform refuses or warns of is a finding."""
+    xforms, refused = [], []
+    for form_id in forms:
+        for build in BUILDS:
+            try:
+                text = engines.convert(compiler.build(form_id, build, folder / build, root))
+            except FormError as error:
+                refused.append(_engine_finding(f"xlsx/{build}/{form_id}.xlsx", error))
+                continue
+            path = folder / f"{form_id}-{build}.xml"
+            path.write_text(text, encoding="utf-8")
+            xforms.append(path)
+    return xforms, refused
+
+
+def _validated(xforms: Sequence[Path]) -> tuple[EngineState, list[Finding]]:
+    try:
+        if xforms:
+            engines.validate(xforms)
+    except EnginesMissing:
+        return "missing", []
+    except FormError as error:
+        return "run", [_engine_finding(error.where, error)]
+    return "run", []
+
+
+def _engine_finding(file: str, error: FormError) -> Finding:
+    return Finding(file, 0, "", error.code.removeprefix("forms."), error.next_step, "Mend the table that says so.")

@@ -1,0 +1,231 @@
+"""policy.toml: who may receive which question of a form, given consent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from forms.errors import Finding, FormError
+from forms.tables import FORMS, FormDefinition, load, read_toml
+
+RECIPIENTS = frozenset(
+    {
+        "own_society",
+        "national_society",
+        "icrc",
+        "un_agency",
+        "ngo",
+        "state_services",
+        "authorities",
+        "public",
+        "statistics",
+    }
+)
+CLASSES = frozenset(
+    {
+        "case",
+        "count",
+        "identity",
+        "birth",
+        "contact",
+        "location",
+        "family",
+        "circumstances",
+        "detention",
+        "health",
+        "photo",
+        "published",
+        "restriction",
+        "consent",
+        "internal",
+        "never",
+    }
+)
+_FIXED: Mapping[str, frozenset[str]] = {"internal": frozenset({"own_society"}), "never": frozenset()}
+"""Classes whose recipients no policy can change."""
+_CLASSES_FOR = {"public": frozenset({"published"}), "statistics": frozenset({"case", "count"})}
+"""Recipients that may be named for these classes alone."""
+_KEYS = frozenset({"purpose", "classes", "questions"})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who may receive what.
+
+    Args:
+        purpose: what the answers are collected for.
+        class_of: question -> class of data.
+        recipients_of: class -> the recipients that may receive it, given consent.
+    """
+
+    form_id: str
+    purpose: str
+    class_of: Mapping[str, str]
+    recipients_of: Mapping[str, frozenset[str]]
+
+    def may_receive(self, question: str, recipient: str) -> bool:
+        """Whether the policy lets *recipient* have the answer. A question without a line goes to nobody."""
+        return recipient in self.recipients_of.get(self.class_of.get(question, "never"), frozenset())
+
+
+@lru_cache(maxsize=64)
+def policy(form_id: str, root: Path = FORMS) -> Policy:
+    """The policy of a form.
+
+    Raises:
+        FormError: `forms.policy_faulty`, with every fault: a faulty policy lets nothing through.
+    """
+    read, faults = _read(load(form_id, root), root)
+    if faults:
+        raise FormError("forms.policy_faulty", f"{form_id}/policy.toml", "Mend what is listed and try again.", faults)
+    return read
+
+
+def findings(form: FormDefinition) -> list[Finding]:
+    """The faults of a form's policy: unknown names, questions without a line, lines without a question."""
+    return _read(form, form.root)[1]
+
+
+def classes_of(form: FormDefinition) -> Mapping[str, str]:
+    """Question -> class, as far as the policy can be read."""
+    return _read(form, form.root)[0].class_of
+
+
+def _read(form: FormDefinition, root: Path) -> tuple[Policy, list[Finding]]:
+    file = f"{form.form_id}/policy.toml"
+    faults: list[Finding] = []
+    found = read_toml(root, file, faults)
+    class_of = {name: str(cls) for name, cls in _table(found, "questions").items()}
+    recipients_of = {name: _names(value) for name, value in _table(found, "classes").items()}
+    recipients_of.update(_FIXED)
+    read = Policy(
+        form.form_id, str(found.get("purpose", "")), MappingProxyType(class_of), MappingProxyType(recipients_of)
+    )
+    if found:
+        faults += [*_faults_of_keys(file, found, form), *_faults_of_fixed(file, found)]
+        faults += [
+            fault for name, recipients in recipients_of.items() for fault in _faults_of_class(file, name, recipients)
+        ]
+        faults += _faults_of_questions(file, read, form)
+    return read, faults
+
+
+def _table(found: Mapping[str, object], key: str) -> dict[str, object]:
+    table = found.get(key)
+    return dict(table) if isinstance(table, dict) else {}
+
+
+def _names(value: object) -> frozenset[str]:
+    return frozenset(str(name) for name in value) if isinstance(value, list) else frozenset({str(value)})
+
+
+def _faults_of_keys(file: str, found: Mapping[str, object], form: FormDefinition) -> list[Finding]:
+    faults = [
+        Finding(file, 0, key, "unknown_key", f"A policy has no {key!r}.", f"Known: {', '.join(sorted(_KEYS))}.")
+        for key in sorted(set(found) - _KEYS)
+    ]
+    if found.get("purpose") != form.purpose:
+        faults.append(
+            Finding(
+                file,
+                0,
+                "purpose",
+                "purpose_differs",
+                "The purpose is not that of settings.toml.",
+                f"Write {form.purpose!r} in both.",
+            )
+        )
+    return faults
+
+
+def _faults_of_fixed(file: str, found: Mapping[str, object]) -> list[Finding]:
+    return [
+        Finding(
+            file,
+            0,
+            f"classes.{name}",
+            "class_fixed",
+            f"Who receives {name!r} cannot be changed.",
+            "Take the line away.",
+        )
+        for name, value in _table(found, "classes").items()
+        if name in _FIXED and _names(value) != _FIXED[name]
+    ]
+
+
+def _faults_of_class(file: str, name: str, recipients: frozenset[str]) -> list[Finding]:
+    key = f"classes.{name}"
+    faults = []
+    if name not in CLASSES:
+        faults.append(
+            Finding(
+                file, 0, key, "unknown_class", f"There is no class {name!r}.", f"Known: {', '.join(sorted(CLASSES))}."
+            )
+        )
+    faults += [
+        Finding(
+            file,
+            0,
+            key,
+            "unknown_recipient",
+            f"There is no recipient {other!r}.",
+            f"Known: {', '.join(sorted(RECIPIENTS))}.",
+        )
+        for other in sorted(recipients - RECIPIENTS)
+    ]
+    faults += [
+        Finding(
+            file,
+            0,
+            key,
+            "recipient_not_for_class",
+            f"{recipient!r} never receives the class {name!r}.",
+            f"It may receive only: {', '.join(sorted(classes))}.",
+        )
+        for recipient, classes in _CLASSES_FOR.items()
+        if recipient in recipients and name not in classes
+    ]
+    return faults
+
+
+def _faults_of_questions(file: str, read: Policy, form: FormDefinition) -> list[Finding]:
+    named, asked = set(read.class_of), set(form.questions)
+    faults = [
+        Finding(
+            file,
+            0,
+            name,
+            "question_without_policy",
+            f"The question {name!r} has no line.",
+            "Give it a class under [questions].",
+        )
+        for name in form.questions
+        if name not in named
+    ]
+    faults += [
+        Finding(
+            file,
+            0,
+            name,
+            "policy_without_question",
+            f"There is no question {name!r}.",
+            "Take the line away or mend the name.",
+        )
+        for name in sorted(named - asked)
+    ]
+    faults += [
+        Finding(
+            file,
+            0,
+            name,
+            "class_without_recipients",
+            f"The class {cls!r} is not under [classes].",
+            "Say there who may receive it.",
+        )
+        for name, cls in read.class_of.items()
+        if cls not in read.recipients_of
+    ]
+    return faults
