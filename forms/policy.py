@@ -57,18 +57,20 @@ class Policy:
 
     Args:
         purpose: what the answers are collected for.
-        class_of: question -> class of data.
-        recipients_of: class -> the recipients that may receive it, given consent.
+        class_of: question -> class of data, one of `CLASSES`.
+        line_of: question -> class as the policy writes it: `identity.sought` is a part of `identity`.
+        recipients_of: class as the policy writes it -> the recipients that may receive it, given consent.
     """
 
     form_id: str
     purpose: str
     class_of: Mapping[str, str]
+    line_of: Mapping[str, str]
     recipients_of: Mapping[str, frozenset[str]]
 
     def may_receive(self, question: str, recipient: str) -> bool:
         """Whether the policy lets *recipient* have the answer. A question without a line goes to nobody."""
-        return recipient in self.recipients_of.get(self.class_of.get(question, "never"), frozenset())
+        return recipient in self.recipients_of.get(self.line_of.get(question, "never"), frozenset())
 
 
 @lru_cache(maxsize=64)
@@ -98,11 +100,16 @@ def _read(form: FormDefinition, root: Path) -> tuple[Policy, list[Finding]]:
     file = f"{form.form_id}/policy.toml"
     faults: list[Finding] = []
     found = read_toml(root, file, faults)
-    class_of = {name: str(cls) for name, cls in _table(found, "questions").items()}
+    line_of = {name: str(line) for name, line in _table(found, "questions").items()}
+    class_of = {name: _class(line) for name, line in line_of.items()}
     recipients_of = {name: _names(value) for name, value in _table(found, "classes").items()}
     recipients_of.update(_FIXED)
     read = Policy(
-        form.form_id, str(found.get("purpose", "")), MappingProxyType(class_of), MappingProxyType(recipients_of)
+        form.form_id,
+        str(found.get("purpose", "")),
+        MappingProxyType(class_of),
+        MappingProxyType(line_of),
+        MappingProxyType(recipients_of),
     )
     if found:
         faults += [*_faults_of_keys(file, found, form), *_faults_of_fixed(file, found)]
@@ -111,6 +118,11 @@ def _read(form: FormDefinition, root: Path) -> tuple[Policy, list[Finding]]:
         ]
         faults += _faults_of_questions(file, read, form)
     return read, faults
+
+
+def _class(line: str) -> str:
+    """`identity` of `identity.sought`."""
+    return line.partition(".")[0]
 
 
 def _table(found: Mapping[str, object], key: str) -> dict[str, object]:
@@ -152,14 +164,14 @@ def _faults_of_fixed(file: str, found: Mapping[str, object]) -> list[Finding]:
             "Take the line away.",
         )
         for name, value in _table(found, "classes").items()
-        if name in _FIXED and _names(value) != _FIXED[name]
+        if _class(name) in _FIXED and _names(value) != _FIXED[_class(name)]
     ]
 
 
 def _faults_of_class(file: str, name: str, recipients: frozenset[str]) -> list[Finding]:
     key = f"classes.{name}"
     faults = []
-    if name not in CLASSES:
+    if _class(name) not in CLASSES:
         faults.append(
             Finding(
                 file, 0, key, "unknown_class", f"There is no class {name!r}.", f"Known: {', '.join(sorted(CLASSES))}."
@@ -186,7 +198,7 @@ def _faults_of_class(file: str, name: str, recipients: frozenset[str]) -> list[F
             f"It may receive only: {', '.join(sorted(classes))}.",
         )
         for recipient, classes in _CLASSES_FOR.items()
-        if recipient in recipients and name not in classes
+        if recipient in recipients and _class(name) not in classes
     ]
     return faults
 
@@ -225,7 +237,7 @@ def _faults_of_questions(file: str, read: Policy, form: FormDefinition) -> list[
             f"The class {cls!r} is not under [classes].",
             "Say there who may receive it.",
         )
-        for name, cls in read.class_of.items()
+        for name, cls in read.line_of.items()
         if cls not in read.recipients_of
     ]
     return faults
