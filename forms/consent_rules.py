@@ -244,7 +244,8 @@ def _identifying(asked: _Asked) -> Iterator[Finding]:
         return
     collect = asked.place.get("c_collect")
     for place, (row, _) in enumerate(asked.rows):
-        if asked.classes.get(row.name) not in IDENTIFYING or row.type in _SILENT or row.name in _BEFORE_COLLECT:
+        silent = row.type in _SILENT or not row["label"]
+        if silent or asked.classes.get(row.name) not in IDENTIFYING or row.name in _BEFORE_COLLECT:
             continue
         if collect is None:
             yield row.finding(
@@ -273,7 +274,7 @@ def _published(asked: _Asked) -> Iterator[Finding]:
         if cls == "birth" and name.startswith("enq_") and name in asked.place
     ]
     for name in _ADULTS_ONLY:
-        if name not in asked.place:
+        if name not in asked.place or not asked.classes:
             continue
         if not any(asked.place[age] < asked.place[name] for age in ages) or not asked.depends_on(name) & set(ages):
             mend = "Put it after the enquirer's age and make it relevant for adults only."

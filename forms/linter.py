@@ -87,7 +87,7 @@ _BANNED_NAME = re.compile(
 )
 _BANNED_LABEL = re.compile(
     r"charged with|accused|accusation|convict|offence|interrogat|tortur|mistreat|ill-treat|how (?:is|was|were|are) .{0,40}treated|"
-    r"what (?:was|did|has) .{0,60}\b(?:said|say|talk|told) (?:in|during|on|about)|conversation about",
+    r"what was said (?:in|during)|what did .{0,40}(?:say|talk about|speak about|tell)|conversation about",
     re.IGNORECASE,
 )
 _RSA_BITS = 2048
@@ -175,7 +175,7 @@ def _names(form: FormDefinition) -> Iterator[Finding]:
 
 def _labels(form: FormDefinition) -> Iterator[Finding]:
     for row, _ in walk(form.rows):
-        if row.type in _ASKED_TYPES and not row["label"]:
+        if row.type in _ASKED_TYPES and not row["label"] and not row["calculation"]:
             yield row.finding("label", "label_missing", f"{row.name!r} has no label.", "Write the question.")
         if row["constraint"] and not row["constraint_message"]:
             yield row.finding(
