@@ -84,11 +84,10 @@ def sheets(form: FormDefinition, build: Build) -> dict[str, Sheet]:
     """Sheet name -> cells, exactly as the .xlsx file holds them."""
     translated = {language: texts(language, form.root) for language in LANGUAGES}
     rows = form.rows_of(build)
-    made = {
-        "survey": _survey(rows, build, translated),
-        "choices": _choices(form, rows, translated),
-        "settings": _settings(form),
-    }
+    made = {"survey": _survey(rows, build, translated)}
+    if any(row.list_name for row in rows):
+        made["choices"] = _choices(form, rows, translated)
+    made["settings"] = _settings(form)
     if build == "central" and form.settings.entities:
         columns = ("list_name", "label", "entity_id", "create_if", "update_if")
         made["entities"] = _filled(
