@@ -1,0 +1,51 @@
+"""What a configuration becomes: the ledger, the adapters, the flow. The one place that puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from connector import config as configuration
+from connector.attachments import Attachments
+from connector.config import Config
+from connector.errors import Misconfigured
+from connector.keys import MasterKey, parse_master
+from connector.ledger.database import Database
+from connector.ledger.flow import Ledger
+from connector.pipeline import Pipeline, clock
+from connector.servers import FormServer
+from connector.servers.kobo import Kobo
+from connector.targets import Target
+from connector.targets.rest import Rest
+
+SERVERS: Mapping[str, Callable[[str, configuration.Server], FormServer]] = {"kobo": Kobo}
+TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {"rest": Rest}
+
+
+def master_key(config: Config) -> MasterKey:
+    """The master key that the configuration names; raises `KeyUnavailable`."""
+    where = config.master_key_env or (str(config.at_home(config.master_key_file)) if config.master_key_file else str(config.path))
+    return parse_master(config.master_key_text, where)
+
+
+def open_ledger(config: Config, now: Callable[[], datetime] = clock) -> Ledger:
+    """The ledger of *config*; its tables are made when they are not there."""
+    return Ledger(Database(config.database_url), master_key(config), now)
+
+
+def assemble(config: Config, now: Callable[[], datetime] = clock) -> Pipeline:
+    """The flow with the adapters that *config* names; raises `Misconfigured` for a type that is not there."""
+    ledger = open_ledger(config, now)
+    servers = {name: _adapter(SERVERS, "servers", name, server.type)(name, server) for name, server in config.servers.items()}
+    targets = {name: _adapter(TARGETS, "targets", name, target.type)(name, target) for name, target in config.targets.items()}
+    return Pipeline(config, ledger, servers, targets, Attachments(config, ledger, servers))
+
+
+A = TypeVar("A")
+
+
+def _adapter(known: Mapping[str, A], section: str, name: str, kind: str) -> A:
+    if kind not in known:
+        raise Misconfigured("config.type_not_here", f"`{section}.{name}.type`", f"This version has: {', '.join(known)}.")
+    return known[kind]

@@ -1,0 +1,288 @@
+"""`silah.toml`: what an admin writes, checked before anything is served. The only place that reads the environment.
+
+Unknown keys, a missing secret, an unknown form or recipient raise `Misconfigured`, which names the key and the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+
+from connector.errors import Misconfigured
+from connector.model import Audience, Backoff, Recipient
+from forms.tables import form_ids
+
+DEFAULT_FILE = "silah.toml"
+_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_NAMED = {
+    Recipient.NATIONAL_SOCIETY: "society",
+    Recipient.UN_AGENCY: "agency",
+    Recipient.NGO: "agency",
+    Recipient.STATE_SERVICES: "agency",
+    Recipient.AUTHORITIES: "agency",
+}
+_REVIEWED_BY_DEFAULT = frozenset(Recipient) - {Recipient.OWN_SOCIETY, Recipient.STATISTICS}
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        if value == "off":
+            return timedelta(0)
+        match = _DURATION.fullmatch(value.strip())
+        if match:
+            return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        raise ValueError("a duration is written 30s, 15m, 6h, 3d or off")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class _Section(BaseModel):
+    """A table of the file: no unknown keys, and secrets that are named, never written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    _secrets: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def secret(self, name: str) -> str | None:
+        """The secret that `<name>_env` or `<name>_file` points to, or None when the file names none."""
+        return self._secrets.get(name)
+
+
+class Server(_Section):
+    """`[servers.<name>]`: a form server we read from."""
+
+    type: Literal["kobo", "central"]
+    url: str
+    token_env: str | None = None
+    token_file: Path | None = None
+    webhook_secret_env: str | None = None
+    webhook_secret_file: Path | None = None
+    webhook_secret_next_env: str | None = None
+    webhook_secret_next_file: Path | None = None
+    email: str | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+    reconcile_every: Duration = timedelta(minutes=15)
+    reconcile_on_start: bool = True
+    on_delete: Literal["ask", "withdraw", "keep"] = "ask"
+    vanish_limit: Annotated[int, Field(ge=0)] = 5
+    attachments_wait: Duration = timedelta(minutes=10)
+    timeout: Duration = timedelta(seconds=60)
+    forms: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        return _http_url(value)
+
+
+class Target(_Section):
+    """`[targets.<name>]`: a system we deliver to. Keys beyond the common ones belong to one type of target."""
+
+    type: Literal["rest", "workbook", "handover", "primero", "espocrm", "dhis2", "partner"]
+    recipient: Recipient
+    accepts: tuple[str, ...]
+    url: str | None = None
+    folder: Path | None = None
+    society: str | None = None
+    agency: str | None = None
+    country: str | None = None
+    release: Literal["auto", "review"] | None = None
+    agreement: str | None = None
+    agreement_until: str | None = None
+    token_env: str | None = None
+    token_file: Path | None = None
+    signing_secret_env: str | None = None
+    signing_secret_file: Path | None = None
+    username_env: str | None = None
+    username_file: Path | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+    module: str | None = None
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    rate: Annotated[float, Field(gt=0)] | None = None
+    timeout: Duration = timedelta(seconds=30)
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        return value if value is None else _http_url(value)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Target:
+        named = _NAMED.get(self.recipient)
+        if named and not getattr(self, named):
+            raise ValueError(f"a target for {self.recipient} needs `{named}`: only the one a form names receives")
+        if self.type in {"rest", "primero", "espocrm", "dhis2"} and not self.url:
+            raise ValueError(f"a {self.type} target needs `url`")
+        return self
+
+    def audience(self, name: str) -> Audience:
+        """Who stands behind this target, as the gate sees it."""
+        reviewed = self.release == "review" if self.release else self.recipient in _REVIEWED_BY_DEFAULT
+        return Audience(name, self.recipient, self.society or self.agency, self.country, reviewed)
+
+
+class Dispatch(_Section):
+    """`[dispatch]`: how long and how often a delivery is tried."""
+
+    retry_first: Duration = timedelta(seconds=2)
+    retry_max: Duration = timedelta(hours=1)
+    retry_for: Duration = timedelta(days=3)
+
+    def backoff(self) -> Backoff:
+        return Backoff(self.retry_first, self.retry_max, self.retry_for)
+
+
+class Figures(_Section):
+    """`[figures]`: what was counted before the system (contract §7)."""
+
+    baseline_file: Path | None = None
+
+
+class Config(_Section):
+    """The whole file. Relative paths are relative to it."""
+
+    society: str
+    database: str
+    data_dir: Path = Path("var")
+    master_key_file: Path | None = None
+    master_key_env: str | None = None
+    public_url: str | None = None
+    metrics_token_env: str | None = None
+    metrics_token_file: Path | None = None
+    servers: Mapping[str, Server] = Field(default_factory=dict)
+    targets: Mapping[str, Target] = Field(default_factory=dict)
+    dispatch: Dispatch = Field(default_factory=Dispatch)
+    figures: Figures = Field(default_factory=Figures)
+    _path: Path = PrivateAttr(default=Path(DEFAULT_FILE))
+
+    @property
+    def path(self) -> Path:
+        """The file this came from."""
+        return self._path
+
+    @property
+    def home(self) -> Path:
+        return self._path.parent
+
+    def at_home(self, path: Path) -> Path:
+        """*path* as the file means it: relative to the file."""
+        return path if path.is_absolute() else self.home / path
+
+    @property
+    def database_url(self) -> str:
+        """The database's address; a relative SQLite path is made absolute."""
+        prefix = "sqlite:///"
+        if not self.database.startswith(prefix):
+            return self.database
+        return prefix + str(self.at_home(Path(self.database.removeprefix(prefix))))
+
+    @property
+    def master_key_text(self) -> str | None:
+        """The master key as the environment or its file holds it; None when neither is named."""
+        if self.master_key_env:
+            return os.environ.get(self.master_key_env)
+        if self.master_key_file:
+            file = self.at_home(self.master_key_file)
+            return file.read_text().strip() if file.is_file() else None
+        return None
+
+
+def config_path(given: Path | None = None) -> Path:
+    """Where the configuration is: *given*, else `SILAH_CONFIG`, else the working directory."""
+    return (given or Path(os.environ.get("SILAH_CONFIG") or DEFAULT_FILE)).absolute()
+
+
+def load(given: Path | None = None) -> Config:
+    """Reads and checks the file and every secret it names; raises `Misconfigured`."""
+    path = config_path(given)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Misconfigured("config.no_file", str(path), "Write one with `silah init`, or set SILAH_CONFIG.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured("config.not_toml", f"{path}: {error}", "Mend the line that is named.") from None
+    return parse(data, path)
+
+
+def parse(data: Mapping[str, object], path: Path) -> Config:
+    """Checks *data* as the contents of *path*."""
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise _first_fault(error, path) from None
+    config._path = path  # noqa: SLF001 (frozen for everybody else)
+    _known_forms(config)
+    _read_secrets(config, "", config)
+    for name, server in config.servers.items():
+        _read_secrets(config, f"servers.{name}.", server)
+        _server_secrets(config, name, server)
+    for name, target in config.targets.items():
+        _read_secrets(config, f"targets.{name}.", target)
+    return config
+
+
+def environment(name: str) -> str | None:
+    """One variable of the environment, for the few that are not in the file (`SILAH_…`)."""
+    return os.environ.get(name)
+
+
+def _http_url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError("an address begins with https:// or http://")
+    return value.rstrip("/")
+
+
+def _first_fault(error: ValidationError, path: Path) -> Misconfigured:
+    fault = error.errors(include_input=False, include_url=False)[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    code = {"extra_forbidden": "config.unknown_key", "missing": "config.missing_key"}.get(fault["type"], "config.bad_value")
+    if fault["type"] == "enum" and key.endswith("recipient"):
+        code = "config.unknown_recipient"
+    advice = "Remove the key or mend its spelling." if code == "config.unknown_key" else fault["msg"] + "."
+    return Misconfigured(code, f"`{key}` in {path}", advice)
+
+
+def _known_forms(config: Config) -> None:
+    known = set(form_ids())
+    named = [(f"servers.{name}.forms", form) for name, server in config.servers.items() for form in server.forms]
+    named += [(f"targets.{name}.accepts", form) for name, target in config.targets.items() for form in target.accepts]
+    for key, form in named:
+        if form not in known:
+            raise Misconfigured(
+                "config.unknown_form", f"`{form}` under `{key}` in {config.path}", f"Known forms: {', '.join(sorted(known))}."
+            )
+
+
+def _read_secrets(config: Config, prefix: str, section: _Section) -> None:
+    """Fills the section's secrets from what `*_env` and `*_file` name; each must be there and not empty."""
+    for key in type(section).model_fields:
+        name, _, kind = key.rpartition("_")
+        value = getattr(section, key)
+        if kind not in {"env", "file"} or value is None or key.startswith(("master_key", "baseline")):
+            continue
+        secret = os.environ.get(str(value)) if kind == "env" else _secret_file(config.at_home(Path(value)))
+        if not secret:
+            raise Misconfigured("config.missing_secret", f"`{prefix}{key}` in {config.path}", f"{value} is not set or empty.")
+        section._secrets[name] = secret  # noqa: SLF001 (filled once, here)
+
+
+def _secret_file(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def _server_secrets(config: Config, name: str, server: Server) -> None:
+    needed = "token" if server.type == "kobo" or not server.email else "password"
+    if not server.secret(needed):
+        where = f"`servers.{name}.{needed}_env` in {config.path}"
+        raise Misconfigured("config.missing_secret", where, f"Name the variable that holds the server's {needed}.")

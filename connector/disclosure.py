@@ -1,0 +1,345 @@
+"""The only gate, and the home of `Release`: who may receive what of a Record, decided anew before every attempt.
+
+`clear()` asks in this order: was consent given (or is there another basis), for this recipient by name, is it still
+valid, does a caution or a review hold it for a person, and which questions does the form's policy let this recipient
+have. Missing, blank, unknown and malformed are no. Nothing else makes a `Release`, and targets accept nothing else.
+
+Rules: the layers of consent and the recipients they name are in docs/data-protection.md; R-numbers are those of the
+rules listed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final, cast
+
+from connector.model import JSON, Action, Audience, Cautions, Consent, File, Recipient
+from connector.transforms.record import INNER, Each, Field, Part, Photo, Record, SaidDate, Within, fields_of, questions_of
+from forms.policy import Policy
+
+_MAKER: Final = object()
+_EARLIEST_ZONE = timezone(timedelta(hours=14))  # where a day begins first
+_LATEST_ZONE = timezone(timedelta(hours=-12))
+_VALID_FOR = timedelta(days=365)
+_BEYOND_CONSENT = frozenset({Recipient.ICRC, Recipient.NATIONAL_SOCIETY})
+_DETENTION_MAY_KNOW = frozenset({Recipient.ICRC})
+_NAMED = frozenset(
+    {Recipient.NATIONAL_SOCIETY, Recipient.UN_AGENCY, Recipient.NGO, Recipient.STATE_SERVICES, Recipient.AUTHORITIES}
+)
+_TWO_USERS: Mapping[Recipient, int] = {Recipient.AUTHORITIES: 2, Recipient.PUBLIC: 2}
+# What a person may ask never to be sent (`restrict_fields`), as classes of the policy.
+_RESTRICTED_CLASSES: Mapping[str, frozenset[str]] = {
+    "location": frozenset({"location"}),
+    "health": frozenset({"health"}),
+    "religion": frozenset({"religion"}),
+    "name": frozenset({"identity", "family"}),
+    "photo": frozenset({"photo", "published"}),
+    "detention": frozenset({"detention"}),
+    "contact": frozenset({"contact"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """Who has said that this version may go to this target, and what was taken back through Silah.
+
+    *form_server*: a person other than our own account approved it there. *users*: named users of Silah.
+    *withdrawn*: classes of recipients and targets (or `*`) for which consent was taken back.
+    """
+
+    form_server: bool = False
+    users: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """It may not go. *withdraws*: consent was taken back or never given, so a recipient that has it must remove it."""
+
+    reason: str
+    withdraws: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """It may go once somebody has released it: *for_whom* is `review`, `named_user` or `two_named_users`."""
+
+    reason: str
+    for_whom: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What one recipient may receive of one version, now. Made by this module alone.
+
+    *fields* holds exactly what policy and consent allow; *photos* the names of the submission's files in it;
+    *classes* the classes of data that leave, for the audit.
+    """
+
+    record_id: str
+    kind: str
+    version: int
+    action: Action
+    purpose: str
+    society: str
+    key: str
+    made_at: datetime
+    fields: Mapping[str, JSON] = field(repr=False)
+    photos: tuple[str, ...] = field(repr=False)
+    classes: tuple[str, ...]
+    files: tuple[File, ...] = field(default=(), repr=False)
+    external_id: str | None = None
+    maker: object = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.maker is not _MAKER:
+            raise TypeError("a Release is made by disclosure.clear() and nobody else")
+
+    def with_files(self, files: Mapping[str, File]) -> Release:
+        """The same with its photos fetched and cleaned: each is named by the hash of its bytes from now on."""
+        names = {name: file.name for name, file in files.items()}
+        renamed = cast("Mapping[str, JSON]", _renamed(self.fields, names))
+        unique = {file.name: file for name, file in files.items() if name in self.photos}
+        return replace(self, fields=renamed, files=tuple(unique[name] for name in sorted(unique)))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a delivery says of itself, apart from the person's data."""
+
+    record_id: str
+    version: int
+    society: str
+    key: str
+    made_at: datetime
+    external_id: str | None = None
+
+
+def clear(
+    record: Record, policy: Policy, to: Audience, stamp: Stamp, approvals: Approvals, now: datetime
+) -> Release | Withheld | Waiting:
+    """Whether and what *to* may receive of *record* at *now*."""
+    refused = _taken_back(to, approvals) or _basis(record, to, now)
+    if refused:
+        return refused
+    waiting = _caution(record, to, approvals) or _review(record, to, approvals)
+    if waiting:
+        return waiting
+    return _minimised(record, policy, to, stamp)
+
+
+def preview(record: Record, policy: Policy, to: Audience, stamp: Stamp, approvals: Approvals, now: datetime) -> tuple[
+    Release | Withheld, Waiting | None
+]:  # fmt: skip
+    """What *to* would receive if every release that is still due were given, and what it waits for."""
+    refused = _taken_back(to, approvals) or _basis(record, to, now)
+    if refused:
+        return refused, None
+    waiting = _caution(record, to, approvals) or _review(record, to, approvals)
+    return _minimised(record, policy, to, stamp), waiting
+
+
+def retract(kind: str, purpose: str, stamp: Stamp) -> Release:
+    """The word to a recipient that it must remove what it holds: no fields, no files. Always allowed."""
+    return _make(kind, purpose, stamp, Action.WITHDRAW, {}, (), ())
+
+
+def _taken_back(to: Audience, approvals: Approvals) -> Withheld | None:
+    if approvals.withdrawn & {"*", str(to.recipient), to.target, f"{to.recipient}:{to.who}"}:
+        return Withheld("consent.withdrawn", withdraws=True)
+    return None
+
+
+def _basis(record: Record, to: Audience, now: datetime) -> Withheld | None:
+    """R1, R2, R3, R12: the basis on which anything may leave at all, and for this recipient."""
+    if to.recipient is Recipient.STATISTICS:
+        return None
+    if record.consent.basis != "consent":
+        return _other_basis(record.consent, to)
+    return _consent(record.consent, record.cautions, to, now)
+
+
+def _other_basis(consent: Consent, to: Audience) -> Withheld | None:
+    """Best, vital and public interest: with reason and approver, for the Movement alone; ticked consents are not looked at."""
+    if not consent.basis_complete:
+        return Withheld("basis.incomplete")
+    if to.recipient is Recipient.OWN_SOCIETY or to.recipient is Recipient.ICRC:
+        return None
+    if to.recipient is Recipient.NATIONAL_SOCIETY and _is_named(consent, to):
+        return None
+    return Withheld("basis.not_for_this_recipient", withdraws=True)
+
+
+def _consent(consent: Consent, cautions: Cautions, to: Audience, now: datetime) -> Withheld | None:
+    if not consent.collected:
+        return Withheld("consent.none", withdraws=True)
+    if not consent.notice_given:
+        return Withheld("consent.no_notice", withdraws=True)
+    if not consent.giver_named:
+        return Withheld("consent.no_giver", withdraws=True)
+    return _validity(consent, now) or (None if to.recipient is Recipient.OWN_SOCIETY else _sharing(consent, cautions, to))
+
+
+def _validity(consent: Consent, now: datetime) -> Withheld | None:
+    """Future-dated is no consent; expired sends nothing new and withdraws nothing. Days are compared so that no
+    time zone makes a day of today seem to lie ahead, or a consent end early."""
+    if consent.given_on is None or consent.given_on > now.astimezone(_EARLIEST_ZONE).date():
+        return Withheld("consent.not_yet")
+    until = consent.review_on or _a_year_after(consent.given_on)
+    return Withheld("consent.expired") if until < now.astimezone(_LATEST_ZONE).date() else None
+
+
+def _a_year_after(day: date) -> date:
+    try:
+        return day.replace(year=day.year + 1)
+    except ValueError:  # 29 February
+        return day + _VALID_FOR
+
+
+def _sharing(consent: Consent, cautions: Cautions, to: Audience) -> Withheld | None:
+    """The question of this recipient, those named in it, and the reading back."""
+    if consent.confirmed is False:
+        return Withheld("consent.not_confirmed", withdraws=True)
+    if to.recipient is Recipient.PUBLIC:
+        allowed = consent.publish and not cautions.child
+        return None if allowed else Withheld("consent.no_publication", withdraws=True)
+    if to.recipient not in consent.shares:
+        return Withheld(f"consent.not_for_{to.recipient}", withdraws=True)
+    if not _is_named(consent, to):
+        return Withheld("consent.not_named", withdraws=True)
+    if to.recipient is Recipient.AUTHORITIES and not consent.risk_explained:
+        return Withheld("consent.risk_not_explained", withdraws=True)
+    if cautions.never_tell & {str(to.recipient), to.who or ""}:
+        return Withheld("restriction.never_tell", withdraws=True)
+    return None
+
+
+def _is_named(consent: Consent, to: Audience) -> bool:
+    """Only the one a form names receives; none named is none."""
+    return to.recipient not in _NAMED or (to.who is not None and to.who in consent.shares.get(to.recipient, frozenset()))
+
+
+def _caution(record: Record, to: Audience, approvals: Approvals) -> Waiting | None:
+    """Danger, restrictions, detention, family disputes and adoption wait for a named user; so do the other bases."""
+    if to.recipient in {Recipient.OWN_SOCIETY, Recipient.STATISTICS}:
+        return None
+    needed = _TWO_USERS.get(to.recipient, 1)
+    if len(approvals.users) >= needed:
+        return None
+    for_whom = "two_named_users" if needed > 1 else "named_user"
+    if needed > 1:
+        return Waiting(f"release.{to.recipient}", for_whom)
+    reason = _reason(record, to)
+    return Waiting(reason, for_whom) if reason else None
+
+
+def _reason(record: Record, to: Audience) -> str | None:
+    cautions = record.cautions
+    if cautions.danger:
+        return "caution.danger"
+    if cautions.restricted:
+        return "caution.restricted"
+    if cautions.detention and to.recipient not in _DETENTION_MAY_KNOW:
+        return "caution.detention"
+    return "caution.supervisor" if cautions.supervisor else None
+
+
+def _review(record: Record, to: Audience, approvals: Approvals) -> Waiting | None:
+    """A person's approval on the form server or in Silah, where the target asks for it or the basis is not consent."""
+    other_basis = record.consent.basis != "consent" and to.recipient in _BEYOND_CONSENT
+    if not (to.review or other_basis) or approvals.form_server or approvals.users:
+        return None
+    return Waiting("release.review", "review")
+
+
+def _minimised(record: Record, policy: Policy, to: Audience, stamp: Stamp) -> Release | Withheld:
+    """R5: the questions that the policy lets this recipient have, less what the person asked never to send."""
+    sieve = _Sieve(policy, to.recipient, _never_classes(record.cautions, to))
+    fields = sieve.part(record, "", INNER)
+    if not fields:
+        return Withheld("policy.nothing_allowed")
+    return _make(record.kind, policy.purpose, stamp, Action.UPSERT, fields, tuple(sieve.photos), tuple(sorted(sieve.classes)))
+
+
+def _never_classes(cautions: Cautions, to: Audience) -> frozenset[str]:
+    if to.recipient is Recipient.OWN_SOCIETY:
+        return frozenset()
+    return frozenset().union(*(_RESTRICTED_CLASSES.get(code, frozenset()) for code in cautions.never_send))
+
+
+class _Sieve:
+    """Lets through the leaves of a Record whose questions may go; remembers photos and classes that did."""
+
+    def __init__(self, policy: Policy, recipient: Recipient, never: frozenset[str]) -> None:
+        self._policy, self._recipient, self._never = policy, recipient, never
+        self.photos: list[str] = []
+        self.classes: set[str] = set()
+
+    def part(self, part: Part, prefix: str, skip: frozenset[str] = frozenset()) -> dict[str, JSON]:
+        kept: dict[str, JSON] = {}
+        for one in fields_of(type(part)):
+            value = getattr(part, one.name)
+            if one.name in skip or value is None or value == ():
+                continue
+            allowed = self._field(one, value, prefix)
+            if allowed not in (None, {}, []):
+                kept[one.name] = allowed
+        return kept
+
+    def _field(self, one: Field, value: object, prefix: str) -> JSON:
+        if isinstance(one.mark, Within) and isinstance(value, Part):
+            return self.part(value, one.mark.prefix.replace("{p}", prefix))
+        if isinstance(one.mark, Each) and isinstance(value, tuple):
+            inner = one.mark.prefix.replace("{p}", prefix)
+            return [self.part(entry, inner) for entry in value]
+        return self._leaf(value) if self._may_go(questions_of(one, prefix)) else None
+
+    def _may_go(self, questions: tuple[str, ...]) -> bool:
+        """All the questions of a value must be allowed; a value without a question is nobody's."""
+        classes = {self._policy.class_of.get(question, "never") for question in questions}
+        allowed = bool(questions) and all(self._policy.may_receive(question, self._recipient) for question in questions)
+        if not allowed or classes & self._never:
+            return False
+        self.classes |= classes
+        return True
+
+    def _leaf(self, value: object) -> JSON:
+        if isinstance(value, Photo):
+            self.photos.append(value.name)
+            return _photo(value.name)
+        if isinstance(value, SaidDate):
+            return cast("JSON", value.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
+        if isinstance(value, tuple):
+            return [self._leaf(one) for one in value]
+        if isinstance(value, datetime | date):
+            return value.isoformat()
+        return cast("JSON", value)
+
+
+def _photo(name: str) -> JSON:
+    """A file stands in the fields as an object until its bytes are there and give it a name that says nothing."""
+    return {"file": name}
+
+
+def _renamed(value: JSON, names: Mapping[str, str]) -> JSON:
+    """Photos by their new names; one that could not be had is left out."""
+    if isinstance(value, Mapping):
+        if set(value) == {"file"}:
+            return names.get(str(value["file"]))
+        inner = {key: _renamed(one, names) for key, one in value.items()}
+        return {key: one for key, one in inner.items() if one is not None}
+    if isinstance(value, list):
+        return [one for one in (_renamed(entry, names) for entry in value) if one is not None]
+    return value
+
+
+def _make(
+    kind: str, purpose: str, stamp: Stamp, action: Action, fields: Mapping[str, JSON], photos: tuple[str, ...], classes: tuple[str, ...]
+) -> Release:
+    return Release(
+        record_id=stamp.record_id, kind=kind, version=stamp.version, action=action, purpose=purpose, society=stamp.society,
+        key=stamp.key, made_at=stamp.made_at.astimezone(UTC), fields=fields, photos=photos, classes=classes,
+        external_id=stamp.external_id, maker=_MAKER,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""`silah check`: looks at everything that has to work, and says what to do about what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connector.app import assemble
+from connector.config import Config
+from connector.errors import SilahError
+from connector.pipeline import Pipeline
+from connector.transforms.registry import RECORDS
+from forms.errors import FormError
+from forms.policy import policy
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    code: str = ""
+    next_step: str = ""
+
+
+def examine(config: Config) -> list[Examined]:
+    """Everything, in the order in which it is needed; raises what makes the rest impossible to look at."""
+    flow = assemble(config)
+    try:
+        return [
+            Examined(f"configuration {config.path}", ok=True),
+            Examined("master key and database", ok=flow.ledger.database.healthy(), next_step="Free disk space or restore rights."),
+            *_servers(flow),
+            *_targets(flow),
+            *_policies(),
+        ]
+    finally:
+        flow.ledger.database.close()
+
+
+def _servers(flow: Pipeline) -> Iterator[Examined]:
+    for name, server in flow.servers.items():
+        try:
+            account = server.own_account()
+        except SilahError as error:
+            yield Examined(f"server {name}", ok=False, code=error.code, next_step=error.next_step)
+            continue
+        yield Examined(f"server {name} (as {account})", ok=True)
+        for form in flow.config.servers[name].forms:
+            yield _rights(flow, name, form)
+
+
+def _rights(flow: Pipeline, name: str, form: str) -> Examined:
+    what = f"form {form} on {name}"
+    try:
+        rights = flow.servers[name].rights(form)
+    except SilahError as error:
+        return Examined(what, ok=False, code=error.code, next_step=error.next_step)
+    if rights.whole:
+        return Examined(what, ok=True)
+    advice = "Give our account 'view submissions' on the whole project; it sees some rows or none."
+    return Examined(what, ok=False, code="server.rights", next_step=advice)
+
+
+def _targets(flow: Pipeline) -> Iterator[Examined]:
+    for name, target in flow.targets.items():
+        health = target.check()
+        yield Examined(f"target {name} ({target.effect})", health.ok, health.code, health.next_step)
+
+
+def _policies() -> Iterator[Examined]:
+    for form in RECORDS:
+        try:
+            policy(form)
+        except FormError as error:
+            yield Examined(f"policy of {form}", ok=False, code=error.code, next_step=error.next_step)
+        else:
+            yield Examined(f"policy of {form}", ok=True)

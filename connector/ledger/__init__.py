@@ -1,0 +1,1 @@
+"""The only SQL of Silah: receipts, versions, deliveries, attempts, releases, the audit and the users."""

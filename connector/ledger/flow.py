@@ -1,0 +1,1044 @@
+"""The one truth about every submission: receipts, versions, deliveries, attempts.
+
+States of a delivery: `due` (is sent at its time), `waiting` (for a person's release), `withheld` (consent or policy
+say no), `delivered`, `parked` (needs a person), `superseded` (a newer version took its place), `discarded`.
+A submission that is parked, withdrawn, or gone from its server holds its deliveries back without changing their
+state; a `withdraw` goes out all the same. For one submission and target at most one delivery is open: a newer one
+supersedes it. A submission's presence is `listed`, `gone` (a person decides), `vanished` (the vanish guard stopped
+the sweep that missed it; counts as parked) or `kept` (gone, and the admin said that this means nothing).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid5
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, delete, exists, func, insert, or_, select, update
+
+from connector.keys import DataKey, MasterKey
+from connector.ledger import audit
+from connector.ledger.audit import Entry
+from connector.ledger.database import Database, milliseconds, moment
+from connector.ledger.schema import (
+    attempts,
+    counters,
+    data_keys,
+    deliveries,
+    pauses,
+    receipts,
+    releases,
+    submissions,
+    sweeps,
+    versions,
+    withdrawals,
+)
+from connector.model import JSON, SILAH, Action, Bell, Review, Submission
+
+OPEN = ("due", "waiting", "withheld", "parked")
+HELD = ("gone", "vanished")
+EVERYONE = "*"
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A receipt: its opaque id, and whether this version was new."""
+
+    receipt: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DueReceipt:
+    """A bell that has to be followed by a read-back."""
+
+    id: str
+    server: str
+    bell: Bell
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of a submission while the server's list is compared with it."""
+
+    id: int
+    root_id: str
+    instance_id: str
+    order: int
+    presence: str
+    parked: bool
+    review: Review
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that was read: its answers and its Record as JSON, or the fault that parks it.
+
+    *digest* is the same as long as the answers and the files that have arrived are the same. *approved* is whether a
+    person approved it on the form server.
+    """
+
+    submission: Submission
+    digest: str
+    approved: bool
+    raw: bytes
+    record: bytes | None
+    fault: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery whose time has come, with all that the gate needs to decide on it."""
+
+    id: str
+    submission_id: int
+    record_id: str
+    root_id: str
+    server: str
+    form_id: str
+    version: int
+    target: str
+    action: Action
+    revision: int
+    attempts: int
+    content: str | None
+    made_at: datetime
+    tried_at: datetime | None
+    external_id: str | None
+
+    @property
+    def key(self) -> str:
+        """The delivery's key: the same over all attempts, another one when what may go changed."""
+        return delivery_key(self.record_id, self.version, self.target, self.action, self.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who said that a version may go: on the form server, or by name in Silah."""
+
+    form_server: bool
+    users: frozenset[str]
+    withdrawn: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One submission as the command line shows it."""
+
+    id: int
+    record_id: str
+    server: str
+    form_id: str
+    root_id: str
+    version: int
+    state: str
+    presence: str
+    parked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One line of `silah queue list`."""
+
+    id: str
+    root_id: str
+    form: str
+    target: str | None
+    action: str
+    state: str
+    attempts: int
+    error: str | None
+    next_at: datetime | None
+    version: int
+    status: int | None
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the submissions of one form are; each counts once (contract §5)."""
+
+    server: str
+    form: str
+    on_server: int
+    delivered: int = 0
+    withheld: int = 0
+    waiting: int = 0
+    parked: int = 0
+    stopped: str | None = None
+
+    @property
+    def here(self) -> int:
+        return self.delivered + self.withheld + self.waiting + self.parked
+
+    @property
+    def missing(self) -> int:
+        return self.on_server - self.here
+
+
+Routes = Callable[[str], Sequence[str]]
+
+
+def delivery_key(record_id: str, version: int, target: str, action: str, revision: int) -> str:
+    return str(uuid5(SILAH, f"{record_id}:{version}:{target}:{action}:{revision}"))
+
+
+class Ledger:
+    """Receipts, versions, deliveries and their audit. Every method is one transaction.
+
+    Args:
+        database: where it is kept.
+        master: wraps the data keys.
+        now: the clock; the only one.
+    """
+
+    def __init__(self, database: Database, master: MasterKey, now: Callable[[], datetime]) -> None:
+        self.database = database
+        self._master = master
+        self.now = now
+
+    # Receipts
+
+    def keep(self, server: str, bell: Bell) -> Kept:
+        """Keeps the ids of a bell, durably; the same submission in the same version is kept once."""
+        return self.database.write(lambda connection: self._keep(connection, server, bell))
+
+    def _keep(self, connection: Connection, server: str, bell: Bell) -> Kept:
+        same = [receipts.c.server == server, receipts.c.form_id == bell.form_id]
+        same.append(receipts.c.root_id == bell.root_id if bell.root_id else receipts.c.ord == bell.order)
+        found = connection.execute(
+            select(receipts.c.id, receipts.c.state).where(*same, receipts.c.instance_id == bell.instance_id)
+        ).first()
+        if found:
+            if found.state == "void" or not bell.instance_id:
+                self._ring_again(connection, found.id)
+            return Kept(found.id, new=False)
+        return Kept(self._add_receipt(connection, server, bell), new=True)
+
+    def _add_receipt(self, connection: Connection, server: str, bell: Bell) -> str:
+        at = milliseconds(self.now())
+        receipt = secrets.token_hex(16)
+        connection.execute(
+            insert(receipts).values(
+                id=receipt, server=server, form_id=bell.form_id, root_id=bell.root_id, instance_id=bell.instance_id,
+                ord=bell.order, state="new", attempts=0, next_at=at, kept_at=at,
+            )
+        )  # fmt: skip
+        return receipt
+
+    def _ring_again(self, connection: Connection, receipt: str) -> None:
+        """A bell without a version may stand for an edit, a voided one for a submission that has come since: read it."""
+        values = {"state": "new", "next_at": milliseconds(self.now()), "attempts": 0}
+        connection.execute(update(receipts).where(receipts.c.id == receipt).values(values))
+
+    def read_again(self, delivery: Due) -> None:
+        """Asks for another reading of a delivery's submission: something of it had not arrived."""
+        self.database.write(lambda connection: self._reread(connection, delivery.submission_id))
+
+    def due_receipts(self, limit: int = _BATCH) -> list[DueReceipt]:
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(receipts)
+                .where(receipts.c.state == "new", receipts.c.next_at <= milliseconds(self.now()))
+                .order_by(receipts.c.next_at)
+                .limit(limit)
+            ).all()
+        return [DueReceipt(row.id, row.server, _bell(row), row.attempts) for row in rows]
+
+    def receipts_read(self, ids: Iterable[str], *, found: bool = True) -> None:
+        """These were read back; *found* is False when the server does not have them (the pull has the last word)."""
+        values = {"state": "read" if found else "void", "error": None if found else "kobo.not_found"}
+        wanted = list(ids)
+        self.database.write(lambda c: c.execute(update(receipts).where(receipts.c.id.in_(wanted)).values(values)) and None)
+
+    def receipts_later(self, ids: Iterable[str], code: str, delay: timedelta) -> None:
+        """Reading them back failed: try again after *delay*."""
+        next_at = milliseconds(self.now() + delay)
+        change = update(receipts).where(receipts.c.id.in_(list(ids)))
+        self.database.write(
+            lambda c: c.execute(change.values(attempts=receipts.c.attempts + 1, error=code, next_at=next_at)) and None
+        )
+
+    def count(self, name: str) -> None:
+        """Adds one to a counter: all that is kept of a refused request."""
+
+        def add(connection: Connection) -> None:
+            if not connection.execute(update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)).rowcount:
+                connection.execute(insert(counters).values(name=name, value=1))
+
+        self.database.write(add)
+
+    def counts(self) -> dict[str, float]:
+        with self.database.reading() as connection:
+            return {row.name: row.value for row in connection.execute(select(counters))}
+
+    # Versions
+
+    def known(self, server: str, form_id: str, after: int, until: int | None) -> list[Known]:
+        """What is known with an order in (*after*, *until*]; erased ones included, ascending."""
+        where = [submissions.c.server == server, submissions.c.form_id == form_id, submissions.c.ord > after]
+        if until is not None:
+            where.append(submissions.c.ord <= until)
+        with self.database.reading() as connection:
+            rows = connection.execute(select(submissions).where(*where).order_by(submissions.c.ord)).all()
+        return [_known(row) for row in rows]
+
+    def known_by_root(self, server: str, form_id: str, roots: Sequence[str]) -> dict[str, Known]:
+        found: dict[str, Known] = {}
+        with self.database.reading() as connection:
+            for some in _chunks(roots):
+                rows = connection.execute(select(submissions).where(*_case(server, form_id), submissions.c.root_id.in_(some)))
+                found.update((row.root_id, _known(row)) for row in rows)
+        return found
+
+    def store(self, batch: Sequence[Prepared], routes: Routes, receipts_done: Iterable[str] = ()) -> int:
+        """Keeps what was read, in one transaction: new and changed versions with their deliveries; how many changed."""
+        done = list(receipts_done)
+
+        def job(connection: Connection) -> int:
+            changed = _Intake(self, connection, routes).store(batch)
+            for some in _chunks(done):
+                connection.execute(update(receipts).where(receipts.c.id.in_(some)).values(state="read", error=None))
+            return changed
+
+        return self.database.write(job)
+
+    def record(self, submission_id: int, version: int) -> bytes | None:
+        """The Record of the newest version up to *version* that has one, opened; None when it was erased or parked."""
+        return self._opened(submission_id, version, "record")
+
+    def raw(self, submission_id: int, version: int) -> bytes | None:
+        """The newest version up to *version* as it was read (answers, files, order), opened."""
+        return self._opened(submission_id, version, "raw")
+
+    def _opened(self, submission_id: int, version: int, column: str) -> bytes | None:
+        sealed = versions.c[column]
+        query = (
+            select(sealed.label("sealed"), versions.c.version, submissions.c.record_id, data_keys.c.wrapped)
+            .join(submissions, submissions.c.id == versions.c.submission_id)
+            .join(data_keys, data_keys.c.record_id == submissions.c.record_id)
+            .where(versions.c.submission_id == submission_id, versions.c.version <= version, sealed.isnot(None))
+            .order_by(versions.c.version.desc())
+            .limit(1)
+        )
+        with self.database.reading() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        key = self._master.unwrap(row.wrapped, row.record_id)
+        return key.open(row.sealed, f"{row.record_id}:{row.version}:{column}")
+
+    def data_key(self, record_id: str) -> DataKey | None:
+        with self.database.reading() as connection:
+            wrapped = connection.execute(select(data_keys.c.wrapped).where(data_keys.c.record_id == record_id)).scalar()
+        return self._master.unwrap(wrapped, record_id) if wrapped is not None else None
+
+    def case(self, root_id: str) -> Case | None:
+        """The submission that *root_id* (or its record id) names."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                select(submissions).where(or_(submissions.c.root_id == root_id, submissions.c.record_id == root_id))
+            ).first()
+        if row is None:
+            return None
+        return Case(row.id, row.record_id, row.server, row.form_id, row.root_id, row.version, row.state, row.presence, row.parked)
+
+    # Reviews, vanishing, withdrawal
+
+    def review(self, submission_id: int, seen: Review, *, own_account: str | None) -> None:
+        """Notes what a person said on the form server; a new approval lets the version that stands now go."""
+
+        def job(connection: Connection) -> None:
+            row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).one()
+            values = _review_values(row, seen, own_account)
+            if values:
+                connection.execute(update(submissions).where(submissions.c.id == submission_id).values(values))
+                _wake(connection, submission_id, milliseconds(self.now()))
+
+        self.database.write(job)
+
+    def set_presence(self, ids: Sequence[int], presence: str) -> None:
+        """Marks submissions as `gone`, `vanished`, `kept` or `listed`: their queue is held or goes on, nothing is sent by this."""
+
+        def job(connection: Connection) -> None:
+            for some in _chunks(ids):
+                where = (submissions.c.id.in_(some), submissions.c.presence != presence)
+                changed = connection.execute(select(submissions.c.record_id).where(*where)).scalars().all()
+                audit.append_all(connection, self.now(), [Entry(presence, record_id=record) for record in changed])
+                connection.execute(update(submissions).where(*where).values(presence=presence))
+
+        self.database.write(job)
+
+    def withdraw(self, case_: Case, recipient: str | None, reason: str, actor: str, reached: Callable[[str], bool]) -> list[str]:
+        """Takes consent back: what is queued stops, and whoever may hold the record is told. Returns those targets.
+
+        Args:
+            recipient: a class of recipients or a target; None for everyone.
+            reached: whether a target's name falls under *recipient*.
+        """
+
+        def job(connection: Connection) -> list[str]:
+            return _Withdrawal(self, connection, case_, reason, actor).run(recipient, reached)
+
+        return self.database.write(job)
+
+    # Deliveries
+
+    def due(self, target: str, limit: int, busy: Iterable[int] = ()) -> list[Due]:
+        """The deliveries of *target* whose time has come, oldest first, without the submissions in *busy*."""
+        query = (
+            select(deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id)
+            .join(submissions, submissions.c.id == deliveries.c.submission_id)
+            .where(
+                deliveries.c.target == target,
+                deliveries.c.state == "due",
+                deliveries.c.next_at <= milliseconds(self.now()),
+                or_(
+                    _may_go(),
+                    deliveries.c.action == Action.WITHDRAW,
+                ),
+                ~exists().where(pauses.c.target == target),
+            )
+            .order_by(deliveries.c.next_at, deliveries.c.submission_id)
+            .limit(limit)
+        )
+        taken = list(busy)
+        if taken:
+            query = query.where(deliveries.c.submission_id.notin_(taken))
+        with self.database.reading() as connection:
+            return [_due(row) for row in connection.execute(query)]
+
+    def next_due_at(self) -> datetime | None:
+        """When the earliest waiting attempt falls due."""
+        with self.database.reading() as connection:
+            value = connection.execute(select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "due")).scalar()
+        return moment(value) if value is not None else None
+
+    def approval(self, delivery: Due) -> Approval:
+        with self.database.reading() as connection:
+            return _approval(connection, delivery.submission_id, delivery.version, delivery.target)
+
+    def has_open(self, submission_id: int) -> bool:
+        """Whether anything of this submission is still to be sent."""
+        with self.database.reading() as connection:
+            where = (deliveries.c.submission_id == submission_id, deliveries.c.state.in_(OPEN))
+            return bool(connection.execute(select(exists().where(*where))).scalar_one())
+
+    def maybe_holds(self, submission_id: int, target: str) -> bool:
+        """Whether *target* may hold the record: something was sent and no withdrawal was acknowledged since."""
+        with self.database.reading() as connection:
+            return _maybe_holds(connection, submission_id, target)
+
+    def begin(self, delivery: Due, content: str) -> bool:
+        """Pins what the key stands for and counts the attempt, durably, before anything is sent.
+
+        False when the delivery is no longer due, when its submission is held, or when what may go has changed since
+        the last attempt: then a new delivery with a new key was made and this one is superseded.
+        """
+        return self.database.write(lambda connection: self._begin(connection, delivery, content))
+
+    def _begin(self, connection: Connection, delivery: Due, content: str) -> bool:
+        row = connection.execute(
+            select(deliveries.c.state, _may_go().label("may_go"))
+            .join(submissions, submissions.c.id == deliveries.c.submission_id)
+            .where(deliveries.c.id == delivery.id)
+        ).one()
+        if row.state != "due" or not (row.may_go or delivery.action is Action.WITHDRAW):
+            return False
+        if delivery.content is not None and delivery.content != content:
+            _remake(connection, delivery, milliseconds(self.now()))
+            return False
+        at = milliseconds(self.now())
+        values = {
+            "content": content, "attempts": deliveries.c.attempts + 1, "maybe_held": True,
+            "tried_at": func.coalesce(deliveries.c.tried_at, at),
+        }  # fmt: skip
+        connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(values))
+        return True
+
+    def delivered(self, delivery: Due, external_id: str | None, dropped: Sequence[str], detail: Mapping[str, JSON]) -> None:
+        """The target holds it."""
+
+        def job(connection: Connection) -> None:
+            at = milliseconds(self.now())
+            self._attempt(connection, delivery, "delivered", None)
+            values = {
+                "state": "delivered", "error": None, "status": None, "done_at": at,
+                "external_id": external_id, "dropped": json.dumps(list(dropped)) if dropped else None,
+            }  # fmt: skip
+            connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(values))
+            if delivery.action is Action.WITHDRAW:
+                connection.execute(
+                    update(deliveries)
+                    .where(*_of(delivery), deliveries.c.id != delivery.id, deliveries.c.version <= delivery.version)
+                    .values(maybe_held=False)
+                )
+            entry = Entry(str(delivery.action), record_id=delivery.record_id, target=delivery.target, detail=detail)
+            audit.append(connection, self.now(), entry)
+
+        self.database.write(job)
+
+    def later(self, delivery: Due, code: str, status: int | None, delay: timedelta, *, sent: bool, begun: bool = True) -> None:
+        """It did not arrive: try again after *delay*. *sent* is False when the target surely has nothing of it,
+        *begun* when `begin` did not count the attempt."""
+        values: dict[str, object] = {"next_at": milliseconds(self.now() + delay), "error": code, "status": status}
+        if not begun:
+            values["attempts"] = deliveries.c.attempts + 1
+            values["tried_at"] = func.coalesce(deliveries.c.tried_at, milliseconds(self.now()))
+        self._finish(delivery, code, status, values, sent=sent)
+
+    def park(self, delivery: Due, code: str, status: int | None, *, sent: bool) -> None:
+        """It needs a person."""
+        values = {"state": "parked", "error": code, "status": status}
+        self._finish(delivery, code, status, values, sent=sent, event="parked")
+
+    def hold_back(self, delivery: Due, state: str, reason: str, *, withdraw: bool) -> None:
+        """The gate said no (`withheld`) or not yet (`waiting`). *withdraw* tells a target that may hold the record."""
+
+        def job(connection: Connection) -> None:
+            values = {"state": state, "error": reason}
+            changed = connection.execute(
+                update(deliveries).where(deliveries.c.id == delivery.id, deliveries.c.state == "due").values(values)
+            )
+            if not changed.rowcount:
+                return
+            entry = Entry(state, record_id=delivery.record_id, target=delivery.target, detail={"reason": reason})
+            audit.append(connection, self.now(), entry)
+            if withdraw and _maybe_holds(connection, delivery.submission_id, delivery.target):
+                _close_open(connection, delivery.submission_id, delivery.target)
+                made = milliseconds(self.now())
+                _make(connection, delivery.submission_id, delivery.version, delivery.target, Action.WITHDRAW, made)
+
+        self.database.write(job)
+
+    def _finish(
+        self, delivery: Due, code: str, status: int | None, values: Mapping[str, object], *, sent: bool, event: str | None = None
+    ) -> None:
+        def job(connection: Connection) -> None:
+            self._attempt(connection, delivery, code, status)
+            surely_not_held = {} if sent or delivery.content is not None else {"maybe_held": False}
+            change = update(deliveries).where(deliveries.c.id == delivery.id, deliveries.c.state == "due")
+            connection.execute(change.values({**values, **surely_not_held}))
+            if event:
+                detail: dict[str, JSON] = {"reason": code, "version": delivery.version}
+                entry = Entry(event, record_id=delivery.record_id, target=delivery.target, detail=detail)
+                audit.append(connection, self.now(), entry)
+
+        self.database.write(job)
+
+    def _attempt(self, connection: Connection, delivery: Due, outcome: str, status: int | None) -> None:
+        at = milliseconds(self.now())
+        connection.execute(insert(attempts).values(delivery_id=delivery.id, at=at, outcome=outcome, status=status))
+
+    # Sweeps and the account
+
+    def swept(self, server: str, form_id: str, listed: int | None, vanished: int, stopped: str | None, rights: str | None) -> None:
+        """Notes how the comparison with the server's whole list ended."""
+
+        def job(connection: Connection) -> None:
+            at = milliseconds(self.now())
+            values = {"vanished": vanished, "stopped": stopped, "finished_at": at}
+            if listed is not None:
+                values["listed"] = listed
+            if rights is not None:
+                values["rights"] = rights
+            where = (sweeps.c.server == server, sweeps.c.form_id == form_id)
+            if not connection.execute(update(sweeps).where(*where).values(values)).rowcount:
+                connection.execute(insert(sweeps).values(server=server, form_id=form_id, **values))
+
+        self.database.write(job)
+
+    def last_rights(self, server: str, form_id: str) -> str | None:
+        with self.database.reading() as connection:
+            where = (sweeps.c.server == server, sweeps.c.form_id == form_id)
+            return connection.execute(select(sweeps.c.rights).where(*where)).scalar()
+
+    def account(self, server: str, form_id: str) -> Account:
+        """Where the submissions that the server listed last are. A stopped sweep counts what it holds back as parked."""
+        with self.database.reading() as connection:
+            sweep = connection.execute(
+                select(sweeps).where(sweeps.c.server == server, sweeps.c.form_id == form_id)
+            ).first()
+            counted = dict(connection.execute(_account_query(server, form_id)).tuples().all())
+        listed = sweep.listed or 0 if sweep else 0
+        stopped = sweep.stopped if sweep else None
+        return Account(
+            server, form_id, listed, counted.get("delivered", 0), counted.get("withheld", 0),
+            counted.get("waiting", 0), counted.get("parked", 0), stopped,
+        )  # fmt: skip
+
+    # The queue, as people see and mend it
+
+    def queue(self, states: Sequence[str] = (), target: str | None = None) -> list[QueueRow]:
+        """Deliveries (and submissions that could not be read), newest last."""
+        case_ = (submissions.c.root_id, submissions.c.form_id, submissions.c.presence, submissions.c.parked)
+        query = select(deliveries, submissions.c.state.label("case_state"), *case_).join(submissions, submissions.c.id == deliveries.c.submission_id)
+        query = query.where(deliveries.c.state != "superseded").order_by(deliveries.c.made_at, deliveries.c.id)
+        if target:
+            query = query.where(deliveries.c.target == target)
+        with self.database.reading() as connection:
+            rows = [_queue_row(row) for row in connection.execute(query)]
+            if target is None:
+                stuck = connection.execute(select(submissions).where(submissions.c.parked.isnot(None)))
+                rows += [_parked_row(row) for row in stuck]
+                unread = connection.execute(select(receipts).where(receipts.c.state == "new"))
+                rows += [_receipt_row(row) for row in unread]
+        return [row for row in rows if not states or row.state in states]
+
+    def history(self, delivery_id: str) -> list[tuple[datetime, str, int | None]]:
+        """(when, outcome, status) of every attempt."""
+        with self.database.reading() as connection:
+            rows = connection.execute(select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.id))
+            return [(moment(row.at), row.outcome, row.status) for row in rows]
+
+    def replay(self, row_id: str, actor: str) -> bool:
+        """Makes a parked, withheld, waiting, discarded or delivered delivery due again with its own key; False if unknown.
+
+        A submission that could not be read is read again from its server.
+        """
+
+        def job(connection: Connection) -> bool:
+            at = milliseconds(self.now())
+            if row_id.startswith("sb_"):
+                audit.append(connection, self.now(), Entry("replayed", actor, detail={"submission": row_id}))
+                return self._reread(connection, int(row_id.removeprefix("sb_")))
+            row = connection.execute(
+                select(deliveries, submissions.c.record_id)
+                .join(submissions, submissions.c.id == deliveries.c.submission_id)
+                .where(deliveries.c.id == row_id, deliveries.c.state != "superseded")
+            ).first()
+            if row is None:
+                return False
+            connection.execute(
+                update(deliveries).where(deliveries.c.id == row_id).values(state="due", next_at=at, tried_at=None, error=None)
+            )
+            audit.append(connection, self.now(), Entry("replayed", actor, row.record_id, row.target))
+            return True
+
+        return self.database.write(job)
+
+    def _reread(self, connection: Connection, submission_id: int) -> bool:
+        row = connection.execute(select(submissions).where(submissions.c.id == submission_id)).first()
+        if row is None:
+            return False
+        same = (receipts.c.server == row.server, receipts.c.form_id == row.form_id, receipts.c.root_id == row.root_id)
+        if connection.execute(select(receipts.c.id).where(*same, receipts.c.state == "new")).first() is None:
+            self._add_receipt(connection, row.server, Bell(row.form_id, row.root_id, row.instance_id, row.ord))
+        return True
+
+    def discard(self, delivery_id: str, reason: str, actor: str) -> bool:
+        """Gives a delivery up, with a reason that goes into the audit; False if it is unknown or done."""
+
+        def job(connection: Connection) -> bool:
+            row = connection.execute(
+                select(deliveries.c.target, submissions.c.record_id)
+                .join(submissions, submissions.c.id == deliveries.c.submission_id)
+                .where(deliveries.c.id == delivery_id, deliveries.c.state.in_(OPEN))
+            ).first()
+            if row is None:
+                return False
+            connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(state="discarded", error=reason))
+            audit.append(connection, self.now(), Entry("discarded", actor, row.record_id, row.target, {"reason": reason}))
+            return True
+
+        return self.database.write(job)
+
+    def release(self, delivery_id: str, user: str) -> str | None:
+        """Notes that *user* releases this version to this target; None, or why that cannot be: `unknown`, `same_user`."""
+
+        def job(connection: Connection) -> str | None:
+            row = connection.execute(
+                select(deliveries, submissions.c.record_id)
+                .join(submissions, submissions.c.id == deliveries.c.submission_id)
+                .where(deliveries.c.id == delivery_id, deliveries.c.state.in_(("due", "waiting")))
+            ).first()
+            if row is None:
+                return "unknown"
+            mine = {"submission_id": row.submission_id, "version": row.version, "target": row.target, "user": user}
+            if connection.execute(select(releases).where(*(releases.c[key] == value for key, value in mine.items()))).first():
+                return "same_user"
+            connection.execute(insert(releases).values(**mine, at=milliseconds(self.now())))
+            audit.append(connection, self.now(), Entry("released", user, row.record_id, row.target, {"version": row.version}))
+            _wake(connection, row.submission_id, milliseconds(self.now()))
+            return None
+
+        return self.database.write(job)
+
+    def pause(self, target: str, reason: str, actor: str, *, paused: bool) -> None:
+        """Stops or resumes what goes to *target*; nothing is lost."""
+
+        def job(connection: Connection) -> None:
+            connection.execute(delete(pauses).where(pauses.c.target == target))
+            if paused:
+                connection.execute(insert(pauses).values(target=target, reason=reason, at=milliseconds(self.now())))
+            audit.append(connection, self.now(), Entry("paused" if paused else "resumed", actor, target=target, detail={"reason": reason}))
+
+        self.database.write(job)
+
+    def paused(self) -> dict[str, str]:
+        with self.database.reading() as connection:
+            return {row.target: row.reason or "" for row in connection.execute(select(pauses))}
+
+    def reconsider(self) -> None:
+        """Looks at everything withheld or waiting once more: policy, agreements or the clock may have changed."""
+        at = milliseconds(self.now())
+        self.database.write(
+            lambda c: c.execute(update(deliveries).where(deliveries.c.state.in_(("withheld", "waiting"))).values(state="due", next_at=at))
+            and None
+        )
+
+    def gauges(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(target, state) -> (how many, when the oldest was made), for the metrics."""
+        query = select(deliveries.c.target, deliveries.c.state, func.count(), func.min(deliveries.c.made_at))
+        with self.database.reading() as connection:
+            rows = connection.execute(query.group_by(deliveries.c.target, deliveries.c.state)).tuples().all()
+        return {(target, state): (count, oldest) for target, state, count, oldest in rows}
+
+    @property
+    def master(self) -> MasterKey:
+        return self._master
+
+
+class _Intake:
+    """Keeps one batch of submissions that were read."""
+
+    def __init__(self, ledger: Ledger, connection: Connection, routes: Routes) -> None:
+        self._connection = connection
+        self._routes = routes
+        self._master = ledger.master
+        self._now = ledger.now()
+        self._at = milliseconds(self._now)
+
+    def store(self, batch: Sequence[Prepared]) -> int:
+        existing = self._existing(batch)
+        fresh = [one for one in _last_of_each(batch) if _place(one.submission) not in existing]
+        changed = len(fresh)
+        self._insert(fresh)
+        for one in _last_of_each(batch):
+            row = existing.get(_place(one.submission))
+            if row is not None:
+                changed += self._update(row, one)
+        return changed
+
+    def _existing(self, batch: Sequence[Prepared]) -> dict[tuple[str, str, str], Row[Any]]:
+        ids = [one.submission.record_id for one in batch]
+        found = {}
+        for some in _chunks(ids):
+            for row in self._connection.execute(select(submissions).where(submissions.c.record_id.in_(some))):
+                found[(row.server, row.form_id, row.root_id)] = row
+        return found
+
+    def _insert(self, fresh: Sequence[Prepared]) -> None:
+        if not fresh:
+            return
+        keys = {one.submission.record_id: self._master.new_data_key() for one in fresh}
+        self._connection.execute(insert(submissions), [self._row(one) for one in fresh])
+        ids: dict[str, int] = {}
+        for some in _chunks(list(keys)):
+            query = select(submissions.c.record_id, submissions.c.id).where(submissions.c.record_id.in_(some))
+            ids.update(self._connection.execute(query).tuples().all())
+        self._connection.execute(insert(data_keys), [self._wrapped(record, key) for record, key in keys.items()])
+        made = [
+            self._version(ids[one.submission.record_id], 1, one, keys[one.submission.record_id]) for one in fresh
+        ]
+        self._connection.execute(insert(versions), made)
+        rows = [
+            _delivery(ids[one.submission.record_id], 1, target, Action.UPSERT, self._at)
+            for one in fresh
+            if one.fault is None
+            for target in self._routes(one.submission.form_id)
+        ]
+        if rows:
+            self._connection.execute(insert(deliveries), rows)
+        audit.append_all(self._connection, self._now, [self._entry(one, 1) for one in fresh])
+
+    def _row(self, one: Prepared) -> dict[str, object]:
+        submission = one.submission
+        return {
+            "record_id": submission.record_id, "server": submission.server, "form_id": submission.form_id,
+            "root_id": submission.root_id, "state": "live", "presence": "listed", "version": 1, "first_at": self._at,
+            "approved_version": 1 if one.approved else 0, "approved_by": submission.review.by if one.approved else None,
+            **self._standing(one),
+        }  # fmt: skip
+
+    def _standing(self, one: Prepared) -> dict[str, object]:
+        submission, review = one.submission, one.submission.review
+        return {
+            "ord": submission.order, "instance_id": submission.instance_id, "changed_at": self._at,
+            "parked": one.fault[0] if one.fault else None, "parked_at": one.fault[1] if one.fault else None,
+            "review_state": review.state, "review_by": review.by,
+            "review_at": milliseconds(review.at) if review.at else None,
+        }  # fmt: skip
+
+    def _update(self, row: Row[Any], one: Prepared) -> bool:
+        """A submission that is known: an edit (the next version), or the same version read again.
+
+        The same version changes only by what had not arrived or could not be read before; it keeps its number.
+        """
+        self._back(row)
+        same = row.instance_id == one.submission.instance_id
+        if row.state == "erased" or (same and row.parked is None and self._digest(row) == one.digest):
+            self._refresh(row, one)
+            return False
+        version = row.version if same else row.version + 1
+        values = {"version": version, **self._standing(one)}
+        if same and one.approved:
+            values |= {"approved_version": version, "approved_by": one.submission.review.by}
+        self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(values))
+        self._replace_version(row, version, one)
+        if row.state == "live" and one.fault is None:
+            for target in self._routes(one.submission.form_id):
+                _close_open(self._connection, row.id, target)
+                _make(self._connection, row.id, version, target, Action.UPSERT, self._at)
+        audit.append(self._connection, self._now, self._entry(one, version))
+        return True
+
+    def _refresh(self, row: Row[Any], one: Prepared) -> None:
+        """Nothing new but perhaps its place on the server (deleted and sent again): files are fetched from there."""
+        if row.state == "erased" or row.ord == one.submission.order:
+            return
+        self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(ord=one.submission.order))
+        self._replace_version(row, row.version, one)
+
+    def _back(self, row: Row[Any]) -> None:
+        if row.presence != "listed":
+            self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(presence="listed"))
+            audit.append(self._connection, self._now, Entry("listed", record_id=row.record_id))
+
+    def _digest(self, row: Row[Any]) -> str | None:
+        query = select(versions.c.digest).where(versions.c.submission_id == row.id).order_by(versions.c.version.desc())
+        return self._connection.execute(query.limit(1)).scalar()
+
+    def _replace_version(self, row: Row[Any], version: int, one: Prepared) -> None:
+        wrapped = self._connection.execute(select(data_keys.c.wrapped).where(data_keys.c.record_id == row.record_id)).scalar_one()
+        key = self._master.unwrap(wrapped, row.record_id)
+        place = (versions.c.submission_id == row.id, versions.c.version == version)
+        self._connection.execute(delete(versions).where(*place))
+        self._connection.execute(insert(versions).values(self._version(row.id, version, one, key)))
+
+    def _version(self, submission_id: int, version: int, one: Prepared, key: DataKey) -> dict[str, object]:
+        record = one.submission.record_id
+        return {
+            "submission_id": submission_id, "version": version, "instance_id": one.submission.instance_id,
+            "form_version": one.submission.form_version, "read_at": self._at, "digest": one.digest,
+            "raw": key.seal(one.raw, f"{record}:{version}:raw"),
+            "record": key.seal(one.record, f"{record}:{version}:record") if one.record is not None else None,
+        }  # fmt: skip
+
+    def _wrapped(self, record: str, key: DataKey) -> dict[str, object]:
+        return {"record_id": record, "wrapped": self._master.wrap(key, record), "key_id": self._master.key_id}
+
+    def _entry(self, one: Prepared, version: int) -> Entry:
+        detail: dict[str, JSON] = {"version": version, "form": one.submission.form_id}
+        if one.fault:
+            detail |= {"reason": one.fault[0], "where": one.fault[1]}
+        return Entry("parked" if one.fault else "read", record_id=one.submission.record_id, detail=detail)
+
+
+class _Withdrawal:
+    """Consent taken back through Silah: noted, what is queued stopped, holders told."""
+
+    def __init__(self, ledger: Ledger, connection: Connection, case_: Case, reason: str, actor: str) -> None:
+        self._connection, self._case, self._reason, self._actor = connection, case_, reason, actor
+        self._now = ledger.now()
+        self._at = milliseconds(self._now)
+
+    def run(self, recipient: str | None, reached: Callable[[str], bool]) -> list[str]:
+        self._note(recipient or EVERYONE)
+        query = select(deliveries.c.target).where(deliveries.c.submission_id == self._case.id).distinct()
+        targets = [target for target in self._connection.execute(query).scalars() if reached(target)]
+        told = [target for target in targets if _maybe_holds(self._connection, self._case.id, target)]
+        version = self._case.version + 1 if told else self._case.version
+        values: dict[str, object] = {"version": version, "changed_at": self._at}
+        if recipient is None:
+            values["state"] = "withdrawn"
+        self._connection.execute(update(submissions).where(submissions.c.id == self._case.id).values(values))
+        for target in targets:
+            _close_open(self._connection, self._case.id, target)
+            if target in told:
+                _make(self._connection, self._case.id, version, target, Action.WITHDRAW, self._at)
+        detail = {"reason": self._reason, "recipient": recipient or EVERYONE}
+        audit.append(self._connection, self._now, Entry("withdrawn", self._actor, self._case.record_id, detail=detail))
+        return told
+
+    def _note(self, recipient: str) -> None:
+        place = {"submission_id": self._case.id, "recipient": recipient}
+        self._connection.execute(delete(withdrawals).where(*(withdrawals.c[key] == value for key, value in place.items())))
+        self._connection.execute(insert(withdrawals).values(**place, reason=self._reason, at=self._at))
+
+
+def _review_values(row: Row[Any], seen: Review, own_account: str | None) -> dict[str, object]:
+    """What to note of *seen*: its state, and the approval of the version that stands now when it is a new one."""
+    seen_at = milliseconds(seen.at) if seen.at else None
+    if (row.review_state, row.review_by, row.review_at) == (seen.state, seen.by, seen_at):
+        return {}
+    values: dict[str, object] = {"review_state": seen.state, "review_by": seen.by, "review_at": seen_at}
+    if seen.state == "approved" and seen.by != own_account:
+        values |= {"approved_version": row.version, "approved_by": seen.by}
+    elif seen.state != "approved":
+        values |= {"approved_version": 0, "approved_by": None}
+    return values
+
+
+def _approval(connection: Connection, submission_id: int, version: int, target: str) -> Approval:
+    row = connection.execute(
+        select(submissions.c.approved_version, submissions.c.approved_by).where(submissions.c.id == submission_id)
+    ).one()
+    users = connection.execute(
+        select(releases.c.user).where(
+            releases.c.submission_id == submission_id, releases.c.version == version, releases.c.target == target
+        )
+    ).scalars()
+    withdrawn = connection.execute(select(withdrawals.c.recipient).where(withdrawals.c.submission_id == submission_id)).scalars()
+    return Approval(row.approved_version == version, frozenset(users), frozenset(withdrawn))
+
+
+def _maybe_holds(connection: Connection, submission_id: int, target: str) -> bool:
+    return bool(
+        connection.execute(
+            select(
+                exists().where(
+                    deliveries.c.submission_id == submission_id,
+                    deliveries.c.target == target,
+                    deliveries.c.action == Action.UPSERT,
+                    deliveries.c.maybe_held,
+                )
+            )
+        ).scalar_one()
+    )
+
+
+def _remake(connection: Connection, delivery: Due, at: int) -> None:
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(state="superseded", error="content.changed"))
+    _make(connection, delivery.submission_id, delivery.version, delivery.target, delivery.action, at)
+
+
+def _close_open(connection: Connection, submission_id: int, target: str) -> None:
+    """A newer delivery takes the place of whatever is open for this submission and target."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.submission_id == submission_id, deliveries.c.target == target, deliveries.c.state.in_(OPEN))
+        .values(state="superseded")
+    )
+
+
+def _make(connection: Connection, submission_id: int, version: int, target: str, action: Action, at: int) -> None:
+    revision = connection.execute(
+        select(func.count())
+        .select_from(deliveries)
+        .where(
+            deliveries.c.submission_id == submission_id, deliveries.c.target == target,
+            deliveries.c.version == version, deliveries.c.action == action,
+        )
+    ).scalar_one()  # fmt: skip
+    connection.execute(insert(deliveries).values(_delivery(submission_id, version, target, action, at, revision)))
+
+
+def _delivery(submission_id: int, version: int, target: str, action: Action, at: int, revision: int = 0) -> dict[str, object]:
+    return {
+        "id": f"dl_{secrets.token_hex(12)}", "submission_id": submission_id, "version": version, "target": target,
+        "action": str(action), "revision": revision, "state": "due", "attempts": 0, "next_at": at, "made_at": at,
+        "maybe_held": False,
+    }  # fmt: skip
+
+
+def _wake(connection: Connection, submission_id: int, at: int) -> None:
+    """Lets the gate look again at what waits or is withheld."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.submission_id == submission_id, deliveries.c.state.in_(("waiting", "withheld")))
+        .values(state="due", next_at=at)
+    )
+
+
+def _may_go() -> ColumnElement[bool]:
+    """A submission whose deliveries are not held."""
+    held = submissions.c.presence.in_(HELD)
+    return and_(submissions.c.state == "live", submissions.c.parked.is_(None), ~held)
+
+
+def _account_query(server: str, form_id: str) -> Select[str, int]:
+    """(kind, how many) of the submissions that the server lists or that a stopped sweep missed."""
+    state = deliveries.c.state
+    parked = or_(submissions.c.parked.isnot(None), submissions.c.presence == "vanished")
+    each = (
+        select(
+            submissions.c.id,
+            case(
+                (or_(parked, func.sum(case((state == "parked", 1), else_=0)) > 0), "parked"),
+                (func.sum(case((state.in_(("due", "waiting")), 1), else_=0)) > 0, "waiting"),
+                (func.sum(case((state == "delivered", 1), else_=0)) > 0, "delivered"),
+                else_="withheld",
+            ).label("kind"),
+        )
+        .outerjoin(deliveries, deliveries.c.submission_id == submissions.c.id)
+        .where(*_case(server, form_id), submissions.c.presence.in_(("listed", "vanished")))
+        .group_by(submissions.c.id, submissions.c.parked, submissions.c.presence)
+        .subquery()
+    )
+    return select(each.c.kind, func.count()).group_by(each.c.kind)
+
+
+def _case(server: str, form_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return submissions.c.server == server, submissions.c.form_id == form_id
+
+
+def _of(delivery: Due) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return deliveries.c.submission_id == delivery.submission_id, deliveries.c.target == delivery.target
+
+
+def _place(submission: Submission) -> tuple[str, str, str]:
+    return submission.server, submission.form_id, submission.root_id
+
+
+def _last_of_each(batch: Sequence[Prepared]) -> list[Prepared]:
+    """A batch may hold one submission twice (two bells): the last reading counts."""
+    return list({_place(one.submission): one for one in batch}.values())
+
+
+def _bell(row: Row[Any]) -> Bell:
+    return Bell(row.form_id, row.root_id, row.instance_id, row.ord)
+
+
+def _known(row: Row[Any]) -> Known:
+    seen = Review(row.review_state, row.review_by, moment(row.review_at) if row.review_at is not None else None)
+    return Known(row.id, row.root_id, row.instance_id, row.ord, row.presence, row.parked is not None, seen)
+
+
+def _due(row: Row[Any]) -> Due:
+    return Due(
+        row.id, row.submission_id, row.record_id, row.root_id, row.server, row.form_id, row.version, row.target,
+        Action(row.action), row.revision, row.attempts, row.content, moment(row.made_at),
+        moment(row.tried_at) if row.tried_at is not None else None, row.external_id,
+    )  # fmt: skip
+
+
+def _queue_row(row: Row[Any]) -> QueueRow:
+    reason = row.case_state if row.case_state != "live" else row.presence if row.presence in HELD else "parked" if row.parked else None
+    held = reason and row.state in OPEN and row.action == Action.UPSERT
+    state, error = ("held", reason) if held else (row.state, row.error)
+    next_at = moment(row.next_at) if state == "due" else None
+    dropped = tuple(json.loads(row.dropped)) if row.dropped else ()
+    return QueueRow(
+        row.id, row.root_id, row.form_id, row.target, row.action, state, row.attempts, error, next_at, row.version, row.status, dropped
+    )
+
+
+def _parked_row(row: Row[Any]) -> QueueRow:
+    error = f"{row.parked} at {row.parked_at}"
+    return QueueRow(f"sb_{row.id}", row.root_id, row.form_id, None, "read", "parked", 0, error, None, row.version, None)
+
+
+def _receipt_row(row: Row[Any]) -> QueueRow:
+    return QueueRow(row.id, row.root_id, row.form_id, None, "read", "due", row.attempts, row.error, moment(row.next_at), 0, None)
+
+
+def _chunks(items: Sequence[int] | Sequence[str]) -> Iterable[Sequence[int] | Sequence[str]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

@@ -1,0 +1,188 @@
+"""The tables of the ledger. Times are UTC milliseconds since 1970; bodies are sealed (see keys.py); nothing else is personal."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData()
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("server", String, nullable=False),
+    Column("form_id", String, nullable=False),
+    Column("root_id", String, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("ord", BigInteger),
+    Column("state", String, nullable=False),  # new, read, void
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", BigInteger, nullable=False),
+    Column("error", String),
+    Column("kept_at", BigInteger, nullable=False),
+)
+Index("receipts_once", receipts.c.server, receipts.c.form_id, receipts.c.root_id, receipts.c.ord, receipts.c.instance_id)
+Index("receipts_due", receipts.c.next_at, sqlite_where=receipts.c.state == "new", postgresql_where=receipts.c.state == "new")
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("record_id", String, nullable=False, unique=True),
+    Column("server", String, nullable=False),
+    Column("form_id", String, nullable=False),
+    Column("root_id", String, nullable=False),
+    Column("ord", BigInteger, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String, nullable=False),  # live, withdrawn, erased
+    Column("presence", String, nullable=False),  # listed, gone, vanished (a stopped sweep), kept
+    Column("parked", String),  # the code of what keeps the current version from being read
+    Column("parked_at", String),  # where: the question's path
+    Column("review_state", String),
+    Column("review_by", String),
+    Column("review_at", BigInteger),
+    Column("approved_version", Integer, nullable=False, default=0),
+    Column("approved_by", String),
+    Column("first_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+Index("submissions_root", submissions.c.server, submissions.c.form_id, submissions.c.root_id, unique=True)
+Index("submissions_order", submissions.c.server, submissions.c.form_id, submissions.c.ord)
+Index(
+    "submissions_parked",
+    submissions.c.parked,
+    sqlite_where=submissions.c.parked.isnot(None),
+    postgresql_where=submissions.c.parked.isnot(None),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("record_id", String, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_id", String, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("instance_id", String, nullable=False),
+    Column("form_version", String),
+    Column("digest", String, nullable=False),  # keyed hash of answers and file names
+    Column("raw", LargeBinary),
+    Column("record", LargeBinary),
+    Column("read_at", BigInteger, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("submission_id", _Id, ForeignKey("submissions.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("target", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("revision", Integer, nullable=False, default=0),
+    Column("state", String, nullable=False),  # due, waiting, withheld, delivered, parked, superseded, discarded
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", BigInteger, nullable=False),
+    Column("error", String),
+    Column("status", Integer),
+    Column("content", String),  # keyed hash of what the key stands for, pinned before the first attempt
+    Column("maybe_held", Boolean, nullable=False, default=False),
+    Column("external_id", String),
+    Column("dropped", Text),
+    Column("made_at", BigInteger, nullable=False),
+    Column("tried_at", BigInteger),
+    Column("done_at", BigInteger),
+)
+Index("deliveries_case", deliveries.c.submission_id, deliveries.c.target)
+Index(
+    "deliveries_due",
+    deliveries.c.target,
+    deliveries.c.next_at,
+    sqlite_where=deliveries.c.state == "due",
+    postgresql_where=deliveries.c.state == "due",
+)
+Index("deliveries_state", deliveries.c.state, deliveries.c.target)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("delivery_id", String, ForeignKey("deliveries.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("status", Integer),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("target", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True),
+    Column("recipient", String, primary_key=True),  # a class, a target's name, or * for everyone
+    Column("reason", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("server", String, primary_key=True),
+    Column("form_id", String, primary_key=True),
+    Column("listed", Integer),
+    Column("vanished", Integer, nullable=False, default=0),
+    Column("stopped", String),
+    Column("rights", String),
+    Column("finished_at", BigInteger),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("reason", String),
+    Column("at", BigInteger, nullable=False),
+)
+
+counters = Table("counters", metadata, Column("name", String, primary_key=True), Column("value", Float, nullable=False))
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
+    Column("role", String, nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("last_step", BigInteger, nullable=False, default=0),
+    Column("added_at", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Id, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("record_id", String, index=True),
+    Column("target", String),
+    Column("detail", Text, nullable=False),
+    Column("hash", String, nullable=False),
+)
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))

@@ -1,0 +1,134 @@
+"""The only outgoing HTTP of Silah: one way to call, with a time limit, a size limit and no redirects.
+
+Addresses that an admin wrote are trusted, loopback included. Errors say which side failed and what to do,
+never what was sent or answered; `log` lines hold the method, the host, the status and the time, no path or query.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+log = logging.getLogger("silah.outbound")
+
+MAX_ANSWER = 64 * 1024 * 1024
+_CHUNK = 1 << 16
+
+
+class Unreachable(Exception):
+    """No whole answer came: refused, cut, timed out, or too long. *code* is `refused`, `timeout`, `cut` or `too_long`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. The body is for the adapter that knows its meaning and goes into no log or error."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300  # noqa: PLR2004 (RFC 9110: successful)
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """`Retry-After` as seconds or a date (RFC 9110 §10.2.3); None when absent or unreadable."""
+        value = self.headers.get("Retry-After", "").strip()
+        if value.isdigit():
+            return timedelta(seconds=int(value))
+        try:
+            return max(parsedate_to_datetime(value) - datetime.now(UTC), timedelta(0))
+        except (ValueError, TypeError):
+            return None
+
+
+class Caller:
+    """Calls one outside system: its base address, its standing headers, its pool of connections."""
+
+    def __init__(self, base: str, *, headers: Mapping[str, str] | None = None, timeout: timedelta, pool: int = 16) -> None:
+        self.base = base.rstrip("/")
+        self._timeout = (min(10.0, timeout.total_seconds()), timeout.total_seconds())
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy and no .netrc behind the admin's back
+        self._session.headers.update(headers or {})
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def get(self, path: str, params: Mapping[str, str] | None = None, *, most: int = MAX_ANSWER) -> Answer:
+        return self.call("GET", path, params=params, most=most)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        form: Mapping[str, str] | None = None,
+        most: int = MAX_ANSWER,
+    ) -> Answer:
+        """One request, no redirect followed. *most* bounds the answer in bytes. Raises `Unreachable`."""
+        started = time.monotonic()
+        try:
+            answer = self._send(method, path, params, headers, body if form is None else form, files, most)
+        except Unreachable as error:
+            self._tell(method, error.code, started)
+            raise
+        self._tell(method, str(answer.status), started)
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        data: bytes | Mapping[str, str] | None,
+        files: Mapping[str, tuple[str, bytes, str]] | None,
+        most: int,
+    ) -> Answer:
+        try:
+            with self._session.request(
+                method, self.base + path, params=params, headers=headers, data=data, files=files,
+                timeout=self._timeout, allow_redirects=False, stream=True,
+            ) as response:  # fmt: skip
+                return Answer(response.status_code, response.headers, _bounded(response, most))
+        except requests.Timeout:
+            raise Unreachable("timeout") from None
+        except requests.ConnectionError as error:
+            raise Unreachable("refused" if "NewConnectionError" in repr(error) else "cut") from None
+        except requests.RequestException:
+            raise Unreachable("cut") from None
+
+    def _tell(self, method: str, outcome: str, started: float) -> None:
+        log.debug("%s %s %s %.0f ms", method, urlsplit(self.base).hostname, outcome, 1000 * (time.monotonic() - started))
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _bounded(response: requests.Response, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in response.iter_content(_CHUNK):
+        size += len(part)
+        if size > most:
+            raise Unreachable("too_long")
+        parts.append(part)
+    return b"".join(parts)

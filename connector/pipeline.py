@@ -1,0 +1,401 @@
+"""The flow, top to bottom: a bell or a sweep, a read-back, a Record, the ledger; then the gate and a target.
+
+    receive()   a webhook's ids become a receipt                         (webhooks/, milliseconds, no outgoing call)
+    read_back() receipts become submissions, records and deliveries      (intake)
+    reconcile() the server's whole list goes through the same door       (pull: at start, on a timer, by hand)
+    attempt()   one delivery: the gate, then the target                  (dispatch)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from connector import disclosure
+from connector.attachments import Attachments
+from connector.config import Config
+from connector.disclosure import Approvals, Release, Stamp, Waiting, Withheld
+from connector.errors import KeyUnavailable, ServerError, SilahError, TargetError, TransformError
+from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
+from connector.model import JSON, Action, Audience, Backoff, Listed, Submission
+from connector.servers import FormServer, Rights
+from connector.targets import Target
+from connector.transforms.record import Record
+from connector.transforms.registry import RECORDS, from_json, to_record
+from forms.errors import FormError
+from forms.policy import policy
+
+log = logging.getLogger("silah.pipeline")
+
+_READ_AGAIN = (2, 10, 60, 300, 900, 3600)  # seconds between readings of a receipt that could not be followed
+_NOT_FOUND_AFTER = 4
+_JITTER = 0.25
+# The target's own word, or the network's, that it took nothing.
+_SURELY_NOT_HELD = frozenset({"target.refused", "target.http_429", "target.http_503"})
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How a sweep of one form ended. *stopped* says why it needs a person: `rights`, `vanish_guard`; else None."""
+
+    server: str
+    form: str
+    listed: int
+    changed: int
+    gone: int
+    stopped: str | None = None
+
+
+class Pipeline:
+    """Everything between a form server and a target, for one configuration.
+
+    Args:
+        servers, targets: the adapters by their names in the configuration.
+        tick: called with the number of submissions looked at, for progress on a terminal.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        servers: Mapping[str, FormServer],
+        targets: Mapping[str, Target],
+        attachments: Attachments,
+    ) -> None:
+        self.config = config
+        self.ledger = ledger
+        self.servers = servers
+        self.targets = targets
+        self._attachments = attachments
+        self._backoff: Backoff = config.dispatch.backoff()
+        self._content_key = ledger.master.derive("content of deliveries")
+        self.audiences: Mapping[str, Audience] = {name: target.audience(name) for name, target in config.targets.items()}
+        self._routes = {
+            form: tuple(name for name, target in config.targets.items() if form in target.accepts) for form in RECORDS
+        }
+
+    # Intake
+
+    def receive(self, server: str, body: JSON) -> Kept:
+        """Keeps the ids of a webhook, durably. No outgoing call is made here."""
+        return self.ledger.keep(server, self.servers[server].bell(body))
+
+    def read_back(self) -> int:
+        """Follows the bells that are due: reads the submissions back, in batches, and keeps them; how many receipts."""
+        due = self.ledger.due_receipts()
+        groups: dict[tuple[str, str], list[DueReceipt]] = {}
+        for receipt in due:
+            groups.setdefault((receipt.server, receipt.bell.form_id), []).append(receipt)
+        for (server, form), receipts in groups.items():
+            self._follow(server, form, receipts)
+        return len(due)
+
+    def _follow(self, server: str, form: str, receipts: Sequence[DueReceipt]) -> None:
+        if server not in self.servers or form not in self.config.servers[server].forms:
+            self._later(receipts, "receipt.form_not_configured")
+            return
+        try:
+            found = self._read(server, form, receipts)
+        except ServerError as error:
+            log.warning("%s while reading back from %s: %s", error.code, server, error.next_step)
+            self._later(receipts, error.code, error.retry_after)
+            return
+        missing = [one for one in receipts if not _finds(one, found)]
+        self.keep_all(server, found, [one.id for one in receipts if one not in missing])
+        self._not_found(missing)
+
+    def _read(self, server: str, form: str, receipts: Sequence[DueReceipt]) -> list[Submission]:
+        source = self.servers[server]
+        found = source.read(form, sorted({one.bell.order for one in receipts if one.bell.order is not None}))
+        for root in {one.bell.root_id for one in receipts if one.bell.order is None}:
+            one = source.read_root(form, root)
+            found += [one] if one is not None else []
+        return found
+
+    def _not_found(self, missing: Sequence[DueReceipt]) -> None:
+        """Not there yet, deleted meanwhile, or made up: asked for a few times, then left to the pull."""
+        self._later([one for one in missing if one.attempts < _NOT_FOUND_AFTER], "receipt.not_found")
+        given_up = [one.id for one in missing if one.attempts >= _NOT_FOUND_AFTER]
+        if given_up:
+            self.ledger.receipts_read(given_up, found=False)
+
+    def _later(self, receipts: Sequence[DueReceipt], code: str, asked: timedelta | None = None) -> None:
+        by_delay: dict[int, list[str]] = {}
+        for one in receipts:
+            by_delay.setdefault(_READ_AGAIN[min(one.attempts, len(_READ_AGAIN) - 1)], []).append(one.id)
+        for seconds, ids in by_delay.items():
+            self.ledger.receipts_later(ids, code, max(timedelta(seconds=seconds), asked or timedelta(0)))
+
+    def keep_all(self, server: str, found: Sequence[Submission], receipts: Iterable[str] = ()) -> int:
+        """One transaction: the records, their deliveries, and the receipts that asked for them; how many changed."""
+        reviewed = any(one.review.state == "approved" for one in found)
+        own = self.servers[server].own_account() if reviewed else None
+        prepared = [self.prepare(one, own) for one in found]
+        return self.ledger.store(prepared, lambda form: self._routes.get(form, ()), receipts)
+
+    def prepare(self, submission: Submission, own_account: str | None) -> Prepared:
+        """The Record of a submission, or what keeps it from being one (it is parked, nothing is lost)."""
+        approved = submission.review.state == "approved" and submission.review.by != own_account
+        raw = _as_read(submission)
+        digest = self._keyed(_substance(submission))
+        try:
+            record = to_record(submission)
+        except TransformError as error:
+            return Prepared(submission, digest, approved, raw, None, (error.code, error.where))
+        return Prepared(submission, digest, approved, raw, record.model_dump_json(exclude_defaults=True).encode())
+
+    # Pull
+
+    def reconcile(
+        self, server: str, form: str, *, full: bool = False, accept_gone: bool = False, tick: Callable[[int], None] = lambda _: None
+    ) -> Swept:
+        """Walks the server's whole list, page by page: new, edited, reviewed, gone; nothing is sent by this.
+
+        Args:
+            full: read every submission again, whatever the list says.
+            accept_gone: what a stopped sweep missed is taken as gone.
+        """
+        return _Sweep(self, server, form, full=full, tick=tick).run(accept_gone=accept_gone)
+
+    def withdraw(self, case: Case, recipient: str | None, reason: str, actor: str) -> list[str]:
+        """Takes consent back: stops what is queued and tells whoever may hold the record; the targets that are told."""
+        return self.ledger.withdraw(case, recipient, reason, actor, lambda target: recipient is None or self._is(target, recipient))
+
+    def _is(self, target: str, recipient: str) -> bool:
+        audience = self.audiences.get(target)
+        names = {target, str(audience.recipient), f"{audience.recipient}:{audience.who}"} if audience else {target}
+        return recipient in names
+
+    # Dispatch
+
+    def attempt(self, delivery: Due) -> str:
+        """One delivery: the gate, then the target. Returns what became of it; never raises for what can go wrong."""
+        try:
+            decision = self._decide(delivery)
+        except (KeyUnavailable, FormError) as error:
+            self.ledger.later(delivery, error.code, None, self._delay(delivery), sent=False, begun=False)
+            return "due"
+        except ValidationError:
+            self.ledger.park(delivery, "record.unreadable", None, sent=False)
+            return "parked"
+        if isinstance(decision, Withheld):
+            self.ledger.hold_back(delivery, "withheld", decision.reason, withdraw=decision.withdraws)
+            return "withheld"
+        if isinstance(decision, Waiting):
+            self.ledger.hold_back(delivery, "waiting", decision.reason, withdraw=False)
+            return "waiting"
+        return self._send(delivery, decision)
+
+    def _decide(self, delivery: Due) -> Release | Withheld | Waiting:
+        stamp = self._stamp(delivery)
+        if delivery.action is Action.WITHDRAW:
+            return disclosure.retract(delivery.form_id, policy(delivery.form_id).purpose, stamp)
+        stored = self.ledger.record(delivery.submission_id, delivery.version)
+        if stored is None:
+            return Withheld("record.erased")
+        record = from_json(delivery.form_id, stored)
+        approvals = self._approvals(delivery)
+        return disclosure.clear(
+            record, policy(delivery.form_id), self.audiences[delivery.target], stamp, approvals, self.ledger.now()
+        )
+
+    def _approvals(self, delivery: Due) -> Approvals:
+        given = self.ledger.approval(delivery)
+        return Approvals(given.form_server, given.users, given.withdrawn)
+
+    def _stamp(self, delivery: Due) -> Stamp:
+        return Stamp(
+            delivery.record_id, delivery.version, self.config.society, delivery.key, delivery.made_at, delivery.external_id
+        )
+
+    def _send(self, delivery: Due, release: Release) -> str:
+        try:
+            ready = self._attachments.attach(release, delivery)
+        except ServerError as error:
+            return self._failed(delivery, error, begun=False)
+        except SilahError as error:
+            self.ledger.park(delivery, error.code, None, sent=False)
+            return "parked"
+        if not self.ledger.begin(delivery, self._content(ready)):
+            return "superseded"
+        try:
+            receipt = self.targets[delivery.target].deliver(ready)
+        except TargetError as error:
+            return self._failed(delivery, error, begun=True)
+        detail: dict[str, JSON] = {
+            "version": delivery.version, "purpose": release.purpose, "classes": list(release.classes), "key": delivery.key,
+            "recipient": str(self.audiences[delivery.target].recipient),
+        }  # fmt: skip
+        self.ledger.delivered(delivery, receipt.external_id, receipt.dropped, detail)
+        self._attachments.forget(delivery)
+        return "delivered"
+
+    def _failed(self, delivery: Due, error: ServerError, *, begun: bool) -> str:
+        number = error.code.rpartition("_")[2]
+        status = int(number) if number.isdigit() else None
+        sent = begun and not error.permanent and error.code not in _SURELY_NOT_HELD
+        log.warning("%s at target %s, attempt %d", error.code, delivery.target, delivery.attempts + 1)
+        if error.permanent or self._out_of_time(delivery):
+            self.ledger.park(delivery, error.code, status, sent=sent)
+            return "parked"
+        delay = max(self._delay(delivery), error.retry_after or timedelta(0))
+        self.ledger.later(delivery, error.code, status, delay, sent=sent, begun=begun)
+        return "due"
+
+    def _out_of_time(self, delivery: Due) -> bool:
+        started = delivery.tried_at
+        return started is not None and self.ledger.now() - started >= self._backoff.total
+
+    def _delay(self, delivery: Due) -> timedelta:
+        """Doubling from the first delay to the longest, a quarter more or less so that targets are not hit in step."""
+        doubled: timedelta = self._backoff.first * int(2 ** min(delivery.attempts, 30))
+        spread: float = 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 (no secret)
+        return min(doubled, self._backoff.most) * spread
+
+    def _content(self, release: Release) -> str:
+        """A keyed hash of what the delivery's key stands for: the body, without the data being guessable from it."""
+        files = [file.name for file in release.files]
+        return self._keyed(json.dumps([release.action, release.fields, files], sort_keys=True, ensure_ascii=False))
+
+    def _keyed(self, text: str) -> str:
+        return hmac.new(self._content_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def preview(self, case: Case, target: str) -> tuple[Release | Withheld, Waiting | None, Record]:
+        """What *target* would receive of the newest version, and what it waits for. Nothing is sent or pinned."""
+        stored = self.ledger.record(case.id, case.version)
+        if stored is None:
+            raise SilahError("record.erased", f"record {case.record_id}", "It was erased, or could not be read yet.")
+        record = from_json(case.form_id, stored)
+        now = self.ledger.now()
+        stamp = Stamp(case.record_id, case.version, self.config.society, str(uuid4()), now)
+        approvals = Approvals(withdrawn=frozenset({"*"}) if case.state != "live" else frozenset())
+        shown, waiting = disclosure.preview(record, policy(case.form_id), self.audiences[target], stamp, approvals, now)
+        return shown, waiting, record
+
+
+class _Sweep:
+    """One comparison of a server's list with the ledger."""
+
+    def __init__(self, pipeline: Pipeline, server: str, form: str, *, full: bool, tick: Callable[[int], None]) -> None:
+        self._pipeline, self._ledger = pipeline, pipeline.ledger
+        self._source, self._config = pipeline.servers[server], pipeline.config.servers[server]
+        self._server, self._form, self._full, self._tick = server, form, full, tick
+        self._changed = self._listed = 0
+        self._unlisted: list[Known] = []
+        self._roots: set[str] = set()
+
+    def run(self, *, accept_gone: bool) -> Swept:
+        rights = self._source.rights(self._form)
+        if rights.mark != "none":
+            self._walk()
+        else:
+            self._unlisted = self._ledger.known(self._server, self._form, -1, None)
+        vanished = [known for known in self._unlisted if known.root_id not in self._roots and known.presence != "kept"]
+        stopped = self._guard(vanished, rights, accept_gone=accept_gone)
+        self._mark(vanished, stopped)
+        mark = None if stopped == "rights" else rights.mark
+        self._ledger.swept(self._server, self._form, self._listed, len(vanished), stopped, mark)
+        newly = [known for known in vanished if known.presence == "listed"]
+        return Swept(self._server, self._form, self._listed, self._changed, 0 if stopped else len(newly), stopped)
+
+    def _walk(self) -> None:
+        after = -1
+        own = self._source.own_account()
+        for page in self._source.listing(self._form):
+            until = page[-1].order
+            self._page(page, self._ledger.known(self._server, self._form, after, until), own)
+            self._listed += len(page)
+            self._tick(len(page))
+            after = until
+        self._unlisted += self._ledger.known(self._server, self._form, after, None)
+
+    def _page(self, page: Sequence[Listed], known: Sequence[Known], own: str | None) -> None:
+        there = {one.root_id: one for one in known}
+        elsewhere = [one.root_id for one in page if one.root_id not in there]
+        there |= self._ledger.known_by_root(self._server, self._form, elsewhere) if elsewhere else {}
+        listed = {one.root_id for one in page}
+        self._roots |= {one.root_id for one in page if one.root_id in set(elsewhere)}
+        self._unlisted += [one for one in known if one.root_id not in listed]
+        self._read([one for one in page if self._is_news(one, there.get(one.root_id))])
+        self._back([there[one.root_id] for one in page if one.root_id in there])
+        for one in page:
+            before = there.get(one.root_id)
+            if before is not None and before.review != one.review:
+                self._ledger.review(before.id, one.review, own_account=own)
+
+    def _is_news(self, one: Listed, known: Known | None) -> bool:
+        same = known is not None and (known.instance_id, known.order, known.parked) == (one.instance_id, one.order, False)
+        return self._full or not same
+
+    def _read(self, news: Sequence[Listed]) -> None:
+        for start in range(0, len(news), 1000):
+            found = self._source.read(self._form, [one.order for one in news[start : start + 1000]])
+            self._changed += self._pipeline.keep_all(self._server, found)
+
+    def _back(self, known: Sequence[Known]) -> None:
+        """Listed again: what was gone or missed goes on."""
+        back = [one.id for one in known if one.presence != "listed"]
+        if back:
+            self._ledger.set_presence(back, "listed")
+
+    def _guard(self, vanished: Sequence[Known], rights: Rights, *, accept_gone: bool) -> str | None:
+        """Many gone at once, or rights that changed, look like an accident: a person decides."""
+        fresh = [one for one in vanished if one.presence != "gone"]
+        before = self._ledger.last_rights(self._server, self._form)
+        changed = not rights.whole or (before is not None and before != rights.mark)
+        if rights.mark == "none" or (changed and fresh and not (accept_gone and rights.whole)):
+            return "rights"
+        if len(fresh) > self._config.vanish_limit and not accept_gone:
+            return "vanish_guard"
+        return None
+
+    def _mark(self, vanished: Sequence[Known], stopped: str | None) -> None:
+        fresh = [one for one in vanished if one.presence in {"listed", "vanished"}]
+        if not fresh:
+            return
+        if stopped:
+            self._ledger.set_presence([one.id for one in fresh], "vanished")
+            return
+        self._ledger.set_presence([one.id for one in fresh], "kept" if self._config.on_delete == "keep" else "gone")
+        if self._config.on_delete == "withdraw":
+            for one in fresh:
+                case = self._ledger.case(one.root_id)
+                if case is not None:
+                    self._pipeline.withdraw(case, None, "deleted", "silah")
+
+
+def _as_read(submission: Submission) -> bytes:
+    """What is kept as read: the answers, and where the files that had arrived are."""
+    files = [[one.name, one.ref, one.media_type] for one in submission.attachments]
+    kept = {"answers": _answers(submission.answers), "files": files, "order": submission.order}
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True).encode()
+
+
+def _substance(submission: Submission) -> str:
+    """What makes two readings of one version the same: the answers, and the names of the files that have arrived."""
+    files = sorted(one.name for one in submission.attachments)
+    return json.dumps([_answers(submission.answers), files, submission.form_id], ensure_ascii=False, sort_keys=True)
+
+
+def _answers(value: object) -> JSON:
+    if isinstance(value, Mapping):
+        return {str(key): _answers(inner) for key, inner in value.items()}
+    return [_answers(one) for one in value] if isinstance(value, tuple) else str(value)
+
+
+def _finds(receipt: DueReceipt, found: Sequence[Submission]) -> bool:
+    bell = receipt.bell
+    return any(one.order == bell.order if bell.order is not None else bell.root_id in {one.root_id, one.instance_id} for one in found)
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,59 @@
+"""`silah preview`: exactly what one target would receive, and why the rest is held back. Nothing leaves by this."""
+
+from __future__ import annotations
+
+from connector.disclosure import Waiting, Withheld
+from connector.ledger.flow import Case
+from connector.model import JSON
+from connector.pipeline import Pipeline
+from connector.transforms.record import INNER, Each, Part, Record, Within, fields_of, questions_of
+from forms.policy import Policy, policy
+
+
+def explain(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
+    """`state` (due, waiting, withheld), `reason`, `fields`, `attachments` (names as in the form), and `held_back`:
+    question -> why, for every question that was answered and does not go."""
+    shown, waiting, record = flow.preview(case, target)
+    rules = policy(case.form_id)
+    audience = flow.audiences[target]
+    if isinstance(shown, Withheld):
+        reasons: dict[str, JSON] = dict.fromkeys(sorted(answered(record)), shown.reason)
+        return _told(case, target, "withheld", shown.reason, {}, [], reasons)
+    held: dict[str, JSON] = {
+        question: _why(rules, question) for question in sorted(answered(record)) if not rules.may_receive(question, audience.recipient)
+    }
+    state, reason = ("waiting", waiting.reason) if isinstance(waiting, Waiting) else ("due", None)
+    return _told(case, target, state, reason, dict(shown.fields), list(shown.photos), held)
+
+
+def answered(record: Record) -> set[str]:
+    """The questions that something in *record* came from."""
+    found: set[str] = set()
+    _collect(record, "", found, skip=INNER)
+    return found
+
+
+def _collect(part: Part, prefix: str, found: set[str], skip: frozenset[str] = frozenset()) -> None:
+    for one in fields_of(type(part)):
+        value = getattr(part, one.name)
+        if one.name in skip or value is None or value == ():
+            continue
+        if isinstance(one.mark, Within | Each):
+            entries = value if isinstance(value, tuple) else (value,)
+            for entry in entries:
+                _collect(entry, one.mark.prefix.replace("{p}", prefix), found)
+        else:
+            found.add(questions_of(one, prefix)[0])
+
+
+def _why(rules: Policy, question: str) -> str:
+    return f"policy: {rules.class_of.get(question, 'undecided')}"
+
+
+def _told(
+    case: Case, target: str, state: str, reason: str | None, fields: dict[str, JSON], photos: list[JSON], held: dict[str, JSON]
+) -> dict[str, JSON]:
+    return {
+        "id": case.record_id, "root_id": case.root_id, "form": case.form_id, "version": case.version, "target": target,
+        "state": state, "reason": reason, "fields": fields, "attachments": photos, "held_back": held,
+    }  # fmt: skip

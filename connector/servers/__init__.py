@@ -1,0 +1,47 @@
+"""Where submissions come from. One file knows everything about one form server; this is what they all promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.model import JSON, AttachmentRef, Bell, Listed, Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What our account may see of a form. *whole* is False when it sees only some rows or none.
+
+    *mark* is the same as long as the rights are the same.
+    """
+
+    whole: bool
+    mark: str
+
+
+class FormServer(Protocol):
+    """A form server as the flow sees it. Every method but `bell` calls the server and raises `ServerError`."""
+
+    name: str
+
+    def bell(self, body: JSON) -> Bell:
+        """The ids in a webhook's body; raises `NotASubmission`."""
+
+    def own_account(self) -> str | None:
+        """The name of the account we use there: its reviews are ours, not a person's."""
+
+    def rights(self, form_id: str) -> Rights:
+        """What we may see of this form now."""
+
+    def listing(self, form_id: str) -> Iterator[list[Listed]]:
+        """The whole list, page by page in ascending order, without answers."""
+
+    def read(self, form_id: str, orders: Sequence[int]) -> list[Submission]:
+        """These submissions with their answers; those that are gone are left out."""
+
+    def read_root(self, form_id: str, root_id: str) -> Submission | None:
+        """One submission by its root id."""
+
+    def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:
+        """The file's bytes."""

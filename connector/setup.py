@@ -1,0 +1,68 @@
+"""What `silah init` and `silah keys new` write, and what they say to the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from connector.errors import Refused
+from connector.keys import new_master_file
+from forms.tables import form_ids
+
+_HEAD = """\
+# Silah's configuration. Every key is explained in docs/running.md; `silah check` looks whether it works.
+# Secrets are never written here: NAME_env names an environment variable, NAME_file a file.
+society = "{society}"
+database = "sqlite:///var/silah.db"
+data_dir = "var"
+master_key_file = "keys/master.key"
+
+[servers.kobo]
+type = "kobo"
+url = "{server}"
+token_env = "KOBO_TOKEN"
+webhook_secret_env = "KOBO_WEBHOOK_SECRET"
+[servers.kobo.forms]
+{form}
+"""
+_TARGET = """
+[targets.national]
+type = "rest"
+url = "{target}"
+recipient = "own_society"
+accepts = ["tracing_request"]
+token_env = "NATIONAL_TOKEN"
+signing_secret_env = "NATIONAL_SIGNING"
+"""
+
+
+def write_configuration(path: Path, society: str, server: str, asset: str, target: str) -> Iterator[str]:
+    """Writes *path* and a master key beside it; never over an existing file. Yields what to tell the admin."""
+    if path.exists():
+        raise Refused("init.exists", str(path), "Edit it, or move it away first.")
+    for answer in (society, server, asset, target):
+        if any(mark in answer for mark in '"\\\n'):
+            raise Refused("init.bad_answer", "one of the answers", "Leave quotation marks and backslashes out.")
+    form = f'tracing_request = "{asset}"' if asset else '# tracing_request = "aXXXXXXXXXXXXXXXXXXXXXX"   # the asset uid of the project'
+    text = _HEAD.format(society=society, server=server.rstrip("/"), form=form)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + (_TARGET.format(target=target) if target else ""), encoding="utf-8")
+    yield f"{path} is written."
+    key = path.parent / "keys" / "master.key"
+    if not key.exists():
+        yield from new_key(key)
+    secrets = "KOBO_TOKEN, KOBO_WEBHOOK_SECRET" + (", NATIONAL_TOKEN, NATIONAL_SIGNING" if target else "")
+    yield f"Next: set {secrets} in the environment, then `silah check`, then `silah serve`."
+    yield f"Forms to publish: {', '.join(form_ids())} (forms/xlsx/kobo/)."
+
+
+def new_key(file: Path) -> Iterator[str]:
+    """Makes a master key in *file* and yields its recovery sheet."""
+    key = new_master_file(file)
+    yield f"A new master key is in {file} (key id {key.key_id})."
+    yield ""
+    yield "RECOVERY SHEET: print it, put it into the safe, delete this text."
+    yield f"  key id   {key.key_id}"
+    yield f"  key      {key.text()}"
+    yield "Without this key nothing in the database or its backups can be read. Whoever has both can read everything."
+    yield ""

@@ -1,0 +1,37 @@
+"""Where records go. One file knows everything about one kind of system; this is what they all promise.
+
+A target takes a `Release` and nothing else. It answers with a `Receipt` or raises `TargetError`, never anything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from connector.disclosure import Release
+from connector.model import Receipt
+
+# What makes a repeated delivery harmless at this kind of target; the dashboard shows it.
+Effect = Literal["key honoured", "upsert", "lookup first", "at least once"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a target can be reached with what we have: `ok`, or a code and what to do."""
+
+    ok: bool
+    code: str = ""
+    next_step: str = ""
+
+
+class Target(Protocol):
+    """A system that receives. It may be called from several threads at once, never twice at once for one record."""
+
+    name: str
+    effect: Effect
+
+    def deliver(self, release: Release) -> Receipt:
+        """Makes the target hold (or remove) the release, once per `release.key`; raises `TargetError`."""
+
+    def check(self) -> Health:
+        """Looks whether a delivery could succeed, without one."""

@@ -1,0 +1,117 @@
+"""A target of type `rest`: one POST a delivery, JSON, signed as Standard Webhooks say (contract §4).
+
+The body is the same over all attempts, byte for byte; the time of an attempt is in its `webhook-timestamp`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+
+from connector.config import Target
+from connector.disclosure import Release
+from connector.errors import Misconfigured, TargetError
+from connector.model import JSON, Action, Receipt
+from connector.outbound import Answer, Caller, Unreachable
+from connector.targets import Effect, Health
+
+_SECRET_PREFIX = "whsec_"
+_MOST_ANSWER = 1 << 20
+_NOT_PERMANENT = frozenset({408, 425, 429})
+_HOPELESS = frozenset({401, 403})
+
+
+class Rest:
+    """One REST target. Any 2xx is its receipt; the body of its answer is not looked at."""
+
+    effect: Effect = "key honoured"
+
+    def __init__(self, name: str, config: Target, *, clock: Callable[[], float] = time.time) -> None:
+        self.name = name
+        self._clock = clock
+        self._secret = signing_key(name, config.secret("signing_secret"))
+        token = config.secret("token")
+        headers = {"Content-Type": "application/json", "User-Agent": "Silah"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = Caller(str(config.url), headers=headers, timeout=config.timeout, pool=config.concurrency)
+
+    def deliver(self, release: Release) -> Receipt:
+        body = body_of(release)
+        try:
+            answer = self._http.call("POST", "", headers=self._headers(release.key, body), body=body, most=_MOST_ANSWER)
+        except Unreachable as error:
+            raise self._unreachable(error) from None
+        if not answer.ok:
+            raise self._refused(answer)
+        return Receipt()
+
+    def _headers(self, key: str, body: bytes) -> dict[str, str]:
+        headers = {"Idempotency-Key": key}
+        if self._secret is not None:
+            timestamp = str(int(self._clock()))
+            headers |= {"webhook-id": key, "webhook-timestamp": timestamp, "webhook-signature": sign(self._secret, key, timestamp, body)}
+        return headers
+
+    def check(self) -> Health:
+        try:
+            answer = self._http.call("HEAD", "", most=_MOST_ANSWER)
+        except Unreachable as error:
+            return Health(ok=False, code=f"target.{error.code}", next_step="Start the target, or mend its `url`.")
+        if answer.status in _HOPELESS:
+            return Health(ok=False, code="target.unauthorized", next_step="Mend the token that `token_env` names.")
+        if answer.status >= 500:  # noqa: PLR2004 (RFC 9110: server error)
+            return Health(ok=False, code="target.server_error", next_step="Look at the target's own log.")
+        return Health(ok=True)
+
+    def _unreachable(self, error: Unreachable) -> TargetError:
+        return TargetError(f"target.{error.code}", f"target {self.name}", "It is tried again; look whether the target runs.")
+
+    def _refused(self, answer: Answer) -> TargetError:
+        status = answer.status
+        permanent = 300 <= status < 500 and status not in _NOT_PERMANENT  # noqa: PLR2004 (RFC 9110: redirection, client error)
+        advice = "Mend the cause at the target, then `silah queue replay`." if permanent else "It is tried again."
+        return TargetError(
+            f"target.http_{status}", f"target {self.name}", advice, permanent=permanent, retry_after=answer.retry_after
+        )
+
+
+def body_of(release: Release) -> bytes:
+    """The JSON of contract §4, the same bytes for the same release."""
+    body: dict[str, JSON] = {
+        "id": release.record_id,
+        "kind": release.kind,
+        "version": release.version,
+        "action": str(release.action),
+        "purpose": release.purpose,
+        "society": release.society,
+        "sent_at": release.made_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "fields": {} if release.action is Action.WITHDRAW else release.fields,
+        "attachments": [
+            {"name": file.name, "media_type": file.media_type, "data": base64.b64encode(file.data).decode()}
+            for file in release.files
+        ],
+    }
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def signing_key(name: str, secret: str | None) -> bytes | None:
+    """The key bytes of a `whsec_…` secret (base64); None when there is none."""
+    if secret is None:
+        return None
+    try:
+        return base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        where = f"`targets.{name}.signing_secret`"
+        raise Misconfigured("config.bad_signing_secret", where, "It is `whsec_` followed by base64.") from None
+
+
+def sign(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """The `webhook-signature` header: `v1,` + base64(HMAC-SHA256(secret, id.timestamp.body)) (Standard Webhooks 1.0)."""
+    digest = hmac.new(secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()

@@ -1,0 +1,115 @@
+"""Consent and cautions from the answers, by the question names that every form shares (contract §6).
+
+Only what was asked and answered yes is consent. A question of danger that a form asks and nobody answered counts as
+danger: the gate fails closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from connector.model import Cautions, Consent, Recipient, Submission
+from connector.transforms import dates
+from connector.transforms.record import Born, stated_date
+from connector.transforms.values import Entry
+from forms.tables import FormDefinition
+
+# recipient: the question of sharing, and the one that names who exactly
+_SHARES = {
+    Recipient.ICRC: ("c_share_icrc", None),
+    Recipient.NATIONAL_SOCIETY: ("c_share_ns_destination", "ns_destination"),
+    Recipient.UN_AGENCY: ("c_share_un_agency", "which_un_agency"),
+    Recipient.NGO: ("c_share_ngo", "which_ngo"),
+    Recipient.STATE_SERVICES: ("c_share_state_services", "which_state_services"),
+    Recipient.AUTHORITIES: ("c_share_authorities", "which_authorities"),
+}
+_WIDER = frozenset({Recipient.UN_AGENCY, Recipient.NGO, Recipient.STATE_SERVICES, Recipient.AUTHORITIES})
+_GIVERS_OF_NOTHING = frozenset({"unknown", "nr", "pnts"})
+_RESTRICTIONS = ("restrict_", "search_not_there")
+_SUPERVISOR_CAUSES = frozenset({"family_dispute", "adoption_care"})
+_DETENTION_FORMS = frozenset({"family_call", "family_visit"})
+_DETENTION_ANSWERS = frozenset({"detained", "detention", "arrest_and_detention", "detainee", "pow"})
+_DETENTION_QUESTIONS = ("detainee_", "detention_")
+
+
+def read_consent(form: FormDefinition, submission: Submission, entry: Entry) -> Consent:
+    """What was agreed; the day of consent is that of the interview, else of the answers, else of arrival."""
+    basis = entry.text("legal_basis") or "consent"
+    return Consent(
+        collected=entry.yes("c_collect"),
+        notice_given=entry.yes("info_notice_given"),
+        giver_named=(entry.text("consent_giver") or "unknown") not in _GIVERS_OF_NOTHING,
+        given_on=_given_on(submission, entry),
+        review_on=entry.day("consent_review_on"),
+        shares=dict(_shares(form, entry) if basis == "consent" else _named_without_consent(entry)),
+        confirmed=entry.yes("consent_confirm") if "consent_confirm" in form.questions else None,
+        risk_explained=entry.yes("risk_explained"),
+        publish=entry.yes("c_publish_photo_online"),
+        basis=basis,
+        basis_complete=bool(entry.text("basis_reason") and entry.text("basis_approved_by")),
+    )
+
+
+def _given_on(submission: Submission, entry: Entry) -> date:
+    """The latest day that anything says: one that lies ahead must not hide behind an earlier one."""
+    stated = [day for day in (entry.day("interview_date"), entry.day("consent_ts")) if day is not None]
+    ahead = [day for day in stated if day > submission.submitted_at.date()]
+    return max(ahead) if ahead else (stated[0] if stated else submission.submitted_at.date())
+
+
+def _shares(form: FormDefinition, entry: Entry) -> Iterator[tuple[Recipient, frozenset[str]]]:
+    wider = entry.yes("share_wider") or "share_wider" not in form.questions
+    for recipient, (asked, named) in _SHARES.items():
+        if entry.yes(asked) and (wider or recipient not in _WIDER):
+            yield recipient, entry.codes(named) if named else frozenset()
+
+
+def _named_without_consent(entry: Entry) -> Iterator[tuple[Recipient, frozenset[str]]]:
+    """On another basis than consent the form still names the societies that are meant; nobody else can be."""
+    yield Recipient.NATIONAL_SOCIETY, entry.codes("ns_destination")
+
+
+def read_cautions(form: FormDefinition, submission: Submission, entry: Entry) -> Cautions:
+    """What makes the record wait for a named user, over all its repeats."""
+    every = list(_all(entry))
+    return Cautions(
+        danger="search_danger" in form.questions and entry.text("search_danger") != "no",
+        restricted=any(_is_restriction(name) for one in every for name in one.values),
+        detention=form.form_id in _DETENTION_FORMS or any(_tells_of_detention(one) for one in every),
+        supervisor=any(bool(one.codes(name) & _SUPERVISOR_CAUSES) for one in every for name in one.values if "cause" in name),
+        child=not _enquirer_is_adult(submission, entry),
+        never_tell=entry.codes("restrict_recipients"),
+        never_send=entry.codes("restrict_fields"),
+    )
+
+
+def _all(entry: Entry) -> Iterator[Entry]:
+    yield entry
+    for entries in entry.repeats.values():
+        for one in entries:
+            yield from _all(one)
+
+
+def _is_restriction(name: str) -> bool:
+    return any(mark in name for mark in _RESTRICTIONS)
+
+
+def _tells_of_detention(entry: Entry) -> bool:
+    """A chosen detention, or anything filled in about one."""
+    for name, value in entry.values.items():
+        if any(mark in name for mark in _DETENTION_QUESTIONS):
+            return True
+        codes = {value} if isinstance(value, str) else set(value) if isinstance(value, tuple) else set()
+        if codes & _DETENTION_ANSWERS:
+            return True
+    return False
+
+
+def _enquirer_is_adult(submission: Submission, entry: Entry) -> bool:
+    """Only who is surely of age is an adult (R11)."""
+    stated = stated_date(entry, Born("enq_"))
+    if stated is None:
+        return False
+    day = submission.submitted_at.date()
+    return dates.is_adult(dates.interval(stated, day, where="enq_dob_kind"), day)
