@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from forms import compiler, engines, linter
 from forms.errors import EnginesMissing, Finding, FormError
-from forms.tables import BUILDS, FORMS, form_ids, load
+from forms.tables import BUILDS, FORMS, Build, form_ids, load
 
 EngineState = Literal["run", "not run", "missing"]
 _SHOWN_PER_CODE = 20
@@ -49,11 +49,18 @@ def build_command(forms: Sequence[str] = (), root: Path = FORMS, out_dir: Path |
     return compiler.build_all(out_dir, root, forms)
 
 
-def check_command(forms: Sequence[str] = (), *, engines: bool = True, root: Path = FORMS) -> Checked:
+def check_command(
+    forms: Sequence[str] = (),
+    *,
+    engines: bool = True,
+    root: Path = FORMS,
+    on_form: Callable[[str], None] = lambda _: None,
+) -> Checked:
     """Lints *forms* (all when empty), holds the committed builds against the tables, and runs the engines.
 
     Args:
         engines: run ODK Validate too. pyxform needs nothing installed and always runs.
+        on_form: told the form_id before a form is converted, the slow part: for a progress bar.
     """
     chosen = tuple(forms) or form_ids(root)
     found = (
@@ -64,7 +71,7 @@ def check_command(forms: Sequence[str] = (), *, engines: bool = True, root: Path
     readable = [form_id for form_id in chosen if _is_readable(form_id, root)]
     found.update(_stale(readable, root))
     with tempfile.TemporaryDirectory() as folder:
-        xforms, refused = _converted(readable, root, Path(folder))
+        xforms, refused = _converted(readable, root, Path(folder), on_form)
         found.update(refused)
         state, invalid = _validated(xforms) if engines else ("not run", [])
     found.update(invalid)
@@ -121,11 +128,14 @@ def _is_current(form_id: str, root: Path) -> bool:
         return True
 
 
-def _converted(forms: Sequence[str], root: Path, folder: Path) -> tuple[list[Path], list[Finding]]:
+def _converted(
+    forms: Sequence[str], root: Path, folder: Path, on_form: Callable[[str], None]
+) -> tuple[list[Path], list[Finding]]:
     """Writes the XForm of both builds of every form into *folder*; what pyxform refuses or warns of is a finding."""
     xforms, refused = [], []
     for form_id in forms:
-        for build in BUILDS:
+        on_form(form_id)
+        for build in _different_builds(form_id, root):
             try:
                 text = engines.convert(compiler.build(form_id, build, folder / build, root))
             except FormError as error:
@@ -135,6 +145,13 @@ def _converted(forms: Sequence[str], root: Path, folder: Path) -> tuple[list[Pat
             path.write_text(text, encoding="utf-8")
             xforms.append(path)
     return xforms, refused
+
+
+def _different_builds(form_id: str, root: Path) -> tuple[Build, ...]:
+    """One build is enough where both have the same cells: converting a long form takes two seconds."""
+    form = load(form_id, root)
+    same = compiler.sheets(form, "kobo") == compiler.sheets(form, "central")
+    return BUILDS[:1] if same else BUILDS
 
 
 def _validated(xforms: Sequence[Path]) -> tuple[EngineState, list[Finding]]:

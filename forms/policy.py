@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -73,9 +72,8 @@ class Policy:
         return recipient in self.recipients_of.get(self.line_of.get(question, "never"), frozenset())
 
 
-@lru_cache(maxsize=64)
 def policy(form_id: str, root: Path = FORMS) -> Policy:
-    """The policy of a form.
+    """The policy of a form, as it stands in the file now.
 
     Raises:
         FormError: `forms.policy_faulty`, with every fault: a faulty policy lets nothing through.

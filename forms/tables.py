@@ -264,13 +264,22 @@ def form_ids(root: Path = FORMS) -> tuple[str, ...]:
     return tuple(sorted(name for name in folders if name not in _NOT_FORMS))
 
 
-@lru_cache(maxsize=64)
 def load(form_id: str, root: Path = FORMS) -> FormDefinition:
-    """Reads a form's tables.
+    """Reads a form's tables; once a process, until `forget`.
 
     Raises:
         FormError: `forms.unknown_form`, or `forms.table_faulty` with every fault found.
     """
+    return _load(form_id, root)
+
+
+def forget() -> None:
+    """Tables that were read are read again: for whoever writes them in the same process."""
+    _load.cache_clear()
+
+
+@lru_cache(maxsize=64)
+def _load(form_id: str, root: Path) -> FormDefinition:
     if not (root / form_id / "survey.csv").is_file():
         raise FormError("forms.unknown_form", form_id, f"Known forms: {', '.join(form_ids(root)) or 'none'}.")
     faults: list[Finding] = []

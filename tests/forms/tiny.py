@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from forms.tables import load
+from forms.tables import forget, load
 from forms.translations import TRANSLATED, merge, source_texts
 
 SETTINGS = 'title = "Tiny form"\nversion = "2026112101"\npurpose = "tracing"\n'
@@ -37,7 +37,7 @@ def _path(form_id: str, key: str) -> str:
 
 def complete(root: Path, form_id: str = "tiny", **classes: str) -> Path:
     """Gives every question of a form a line in its policy (`case` unless *classes* says else) and translates every text."""
-    load.cache_clear()
+    forget()
     form = load(form_id, root)
     lines = "".join(f'{name} = "{classes.get(name, "case")}"\n' for name in form.questions)
     known = "".join(f'{cls} = ["own_society"]\n' for cls in sorted({"case", *classes.values()} - {"internal", "never"}))
