@@ -260,6 +260,13 @@ def test_wav_keeps_format_and_samples() -> None:
     assert clean_audio(crowded).data == riff(FORMAT, SAMPLES)
 
 
+def much_out_of_little() -> bytes:
+    """Tables that take the same kilobyte out of the file again and again."""
+    data = changed(TONES["m4a"], [*TABLE, b"stsz"], lambda _: struct.pack(">3I", 0, 1000, 1000))
+    data = changed(data, [*TABLE, b"stsc"], lambda _: struct.pack(">5I", 0, 1, 1, 1, 1))
+    return changed(data, [*TABLE, b"stco"], lambda _: struct.pack(">1002I", 0, 1000, *[40] * 1000))
+
+
 # ---- what is refused -----------------------------------------------------------------------------------------------
 
 M4A = TONES["m4a"]
@@ -295,6 +302,7 @@ MP3 = clean_audio(TONES["mp3"]).data
         ("audio.damaged", changed(M4A, [*TABLE, b"stco"], lambda _: struct.pack(">3I", 0, 1, 2**31))),
         ("audio.damaged", changed(M4A, [*TABLE, b"stsz"], lambda _: struct.pack(">3I", 0, 1, 2**32 - 1))),
         ("audio.damaged", changed(M4A, [b"moov", b"mvhd"], lambda body: body[:50])),
+        ("audio.damaged", much_out_of_little()),
         ("audio.damaged", MP3 + MARKER),
         ("audio.damaged", MP3[:400] + MARKER + MP3),
         ("audio.damaged", b"#!AMR\n"),
