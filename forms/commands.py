@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from forms import compiler, engines, linter
@@ -79,15 +78,13 @@ def check_command(
 
 
 def show(checked: Checked, console: Console) -> None:
-    """Prints what was found, at most 20 findings of a kind, and says when the engines did not run."""
+    """Prints what was found, one line each and at most 20 of a kind, and says when the engines did not run."""
     shown: dict[str, int] = {}
-    table = Table("Where", "What", "Mend", "Code", show_lines=False)
     for finding in checked.findings:
         shown[finding.code] = shown.get(finding.code, 0) + 1
         if shown[finding.code] <= _SHOWN_PER_CODE:
-            table.add_row(*(Text(cell) for cell in (finding.where, finding.message, finding.mend, finding.code)))
-    if checked.findings:
-        console.print(table)
+            place, told = (finding.where, "bold"), f": {finding.message} {finding.mend} "
+            console.print(Text.assemble(place, told, (f"[{finding.code}]", "dim")), soft_wrap=True)
     for code, count in sorted(shown.items()):
         if count > _SHOWN_PER_CODE:
             console.print(f"{code}: {count - _SHOWN_PER_CODE} more")
