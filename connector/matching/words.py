@@ -1,0 +1,95 @@
+"""The weight of two parts of names: what their cores, prefixes and suffixes say for one person.
+
+All weights are natural log likelihood ratios in the manner of Fellegi and Sunter: above 0 speaks for
+the same name, below 0 against it. The constants of `_LIKENESS` are fitted by logistic regression on
+the development part of the data; the ones of prefixes, suffixes and titles are set by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rapidfuzz.distance import JaroWinkler
+
+from connector.matching.alignment import evidence, self_evidence
+from connector.matching.common_names import names_spelled, rarity
+from connector.matching.letters import Script, script_of
+from connector.matching.structure import Kind, Part, Prefix, Suffix
+
+__all__ = ["LEAST", "TITLES_AGREE", "weight_of_parts", "weight_of_words"]
+
+LEAST = -6.0
+"""The most that two words can say against one person (nats): a clerk may have written another name."""
+TITLES_AGREE = 0.5
+_KNOWN_TO_BE_ONE = 5.0
+_KNOWN_TO_DIFFER = -1.5
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """ln odds that two words spell one name = base + evidence, own evidence of the shorter, looks."""
+
+    base: float
+    aligned: float  # for a nat of the best alignment
+    alone: float  # for a nat of the shorter word against itself
+    looks: float  # for Jaro-Winkler similarity 0..1, within one script only
+
+
+_WITHIN_SCRIPT = _Likeness(base=2.9, aligned=0.22, alone=-0.23, looks=3.4)
+_ACROSS_SCRIPTS = _Likeness(base=4.0, aligned=0.47, alone=-0.21, looks=0.0)
+
+# Abd X is not Abu X: a servant of God and the father of X are two names; people do drop Abd or Abu.
+_PREFIXES = {
+    frozenset({Prefix.ABD}): 0.5,
+    frozenset({Prefix.ABU}): 0.5,
+    frozenset({Prefix.UMM}): 0.5,
+    frozenset({Prefix.ABD, Prefix.NONE}): -2.5,
+    frozenset({Prefix.ABU, Prefix.NONE}): -4.0,
+    frozenset({Prefix.UMM, Prefix.NONE}): -5.0,
+}
+_OTHER_PREFIXES = -7.0
+_SUFFIX_LEFT_OUT = {Suffix.DIN: -2.0, Suffix.ALLAH: -2.5}
+_OTHER_SUFFIXES = -3.0
+
+
+@lru_cache(maxsize=262144)
+def weight_of_words(left: str, right: str) -> float:
+    """The weight of two folded words (nats), from `LEAST` to the rarity of the commoner of them."""
+    if left == right:
+        return min(rarity(left), _liked(left, right))
+    one, other = names_spelled(left), names_spelled(right)
+    liked = _liked(left, right)
+    if one & other:
+        liked = max(liked, _KNOWN_TO_BE_ONE)
+    elif one and other:
+        liked = min(liked, _KNOWN_TO_DIFFER)
+    return max(LEAST, min(liked, rarity(left), rarity(right)))
+
+
+def _liked(left: str, right: str) -> float:
+    same_script = script_of(left) is script_of(right)
+    factors = _WITHIN_SCRIPT if same_script else _ACROSS_SCRIPTS
+    looks = JaroWinkler.similarity(left, right) if same_script else 0.0
+    alone = min(self_evidence(left), self_evidence(right))
+    return factors.base + factors.aligned * evidence(left, right) + factors.alone * alone + factors.looks * looks
+
+
+def _weight_of_suffixes(left: Suffix, right: Suffix) -> float:
+    if left is right:
+        return 0.0 if left is Suffix.NONE else 0.5
+    if Suffix.NONE in (left, right):
+        return _SUFFIX_LEFT_OUT.get(left if right is Suffix.NONE else right, _OTHER_SUFFIXES)
+    return _OTHER_SUFFIXES
+
+
+@lru_cache(maxsize=262144)
+def weight_of_parts(left: Part, right: Part) -> float:
+    """The weight of two parts (nats), at least `LEAST`; the best of their readings counts."""
+    if Kind.TITLE in (left.kind, right.kind):
+        return TITLES_AGREE if left.core == right.core else weight_of_words(left.core, right.core) / 10
+    cores = max(weight_of_words(one, other) for one in left.cores for other in right.cores)
+    prefixes = _PREFIXES.get(frozenset({left.prefix, right.prefix}), _OTHER_PREFIXES)
+    if left.prefix is Prefix.NONE and right.prefix is Prefix.NONE:
+        prefixes = 0.0
+    return max(LEAST, cores + prefixes + _weight_of_suffixes(left.suffix, right.suffix))
