@@ -88,7 +88,7 @@ def show(checked: Checked, console: Console) -> None:
     for code, count in sorted(shown.items()):
         if count > _SHOWN_PER_CODE:
             console.print(f"{code}: {count - _SHOWN_PER_CODE} more")
-    console.print(f"{len(checked.forms)} forms, {len(checked.findings)} findings")
+    console.print(f"forms: {len(checked.forms)}, findings: {len(checked.findings)}")
     if checked.engines == "missing":
         console.print(f"engines not run: {EnginesMissing().next_step}")
     elif checked.engines == "not run":
