@@ -1,0 +1,83 @@
+"""Conversations: the people of tests/forms/scenarios walk through the built forms in JavaRosa, as an enumerator leads them.
+
+A scenario is a JSON file in the folder of its form: `name`, `language`, `answers` (question -> text, list of texts, or
+`{"tries": […]}`; repeat -> list of such objects) and `expect`: `reached` and `not_reached` (questions and notes),
+`complete`, `values` (what the record holds; a list for the entries of repeats, in order), `refused` (question -> how
+many tries were refused) and `unreached` (answers that no question asked for).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import fromstring
+
+import pytest
+
+from tests.engines.conftest import FillForm
+from tests.engines.javarosa import Filled, Tries
+
+SCENARIOS = Path(__file__).parents[1] / "forms" / "scenarios"
+FILES = sorted(SCENARIOS.glob("*/*.json"))
+DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def _answer(value: object) -> object:
+    if isinstance(value, dict):
+        return Tries(value["tries"]) if set(value) == {"tries"} else {name: _answer(one) for name, one in value.items()}
+    return [_answer(one) for one in value] if isinstance(value, list) else value
+
+
+def _values(done: Filled, name: str) -> list[str]:
+    nodes = fromstring(done.record).iter()
+    return [node.text or "" for node in nodes if node.tag.rpartition("}")[2] == name]
+
+
+def _luhn_holds(code: str) -> bool:
+    """The check of ISO/IEC 7812-1 annex B: from the right, every second digit doubled, the sum a multiple of 10."""
+    digits = [int(digit) for digit in reversed(code)]
+    return sum(DOUBLED[digit] if place % 2 else digit for place, digit in enumerate(digits)) % 10 == 0
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def walked(request: pytest.FixtureRequest, fill_form: FillForm) -> tuple[dict[str, Any], Filled]:
+    scenario = json.loads(request.param.read_text(encoding="utf-8"))
+    answers = {name: _answer(value) for name, value in scenario["answers"].items()}
+    return scenario, fill_form(request.param.parent.name, answers, scenario["language"])
+
+
+def test_the_conversation_goes_as_it_should(walked: tuple[dict[str, Any], Filled]) -> None:
+    """What is asked and what is not, what is refused, what is kept, and whether the form can be finished."""
+    scenario, done = walked
+    expected = scenario["expect"]
+    assert (done.complete, done.stopped_at) == (expected["complete"], done.stopped_at)
+    assert [name for name in expected["reached"] if name not in done.names] == []
+    assert [name for name in expected["not_reached"] if name in done.names] == []
+    assert expected.get("unreached", []) == list(done.unreached)
+    refused = {visit.name: len(visit.tries) - 1 for visit in done.visits if len(visit.tries) > 1}
+    assert expected.get("refused", {}) == refused
+    for name, value in expected.get("values", {}).items():
+        assert (name, value if isinstance(value, list) else [value][: bool(value)]) == (
+            name,
+            list(filter(None, _values(done, name))),
+        )
+
+
+def test_every_refusal_says_why_in_the_language(walked: tuple[dict[str, Any], Filled]) -> None:
+    """A constraint never fails without a message, and nothing shown lacks its text."""
+    _, done = walked
+    assert [
+        visit.path for visit in done.visits for one in visit.tries if one.result == "constraint" and not one.message
+    ] == []
+    assert [visit.path for visit in done.visits if not visit.label] == []
+
+
+def test_a_case_code_carries_its_branch_and_its_check_digit(walked: tuple[dict[str, Any], Filled]) -> None:
+    """11 digits, the branch first, Luhn at the end; none where nothing may be written down."""
+    _, done = walked
+    code = done.value("case_code")
+    if done.value("may_record") == "yes":
+        assert (11, True, done.value("branch_code")) == (len(code), _luhn_holds(code), code[:3])
+    else:
+        assert code == ""
