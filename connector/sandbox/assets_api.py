@@ -97,8 +97,7 @@ def create_asset() -> Response:
     content = source.version.content if source else read_json(_mapping(sent.get("content")))
     asset = store().create_asset(user, str(sent.get("name", "")), content, str(sent.get("asset_type", "survey")))
     asset.update_settings(source.settings if source else _mapping(sent.get("settings")))
-    if source is None:
-        asset.created_by = asset.modified_by = user.name
+    asset.created_by = asset.modified_by = user.name
     return created(present.asset_json(asset, user))
 
 

@@ -125,11 +125,6 @@ class Content:
             "default_translation": languages[0] if languages else None,
         }
 
-    def report_styles(self) -> Row:
-        """The empty report settings that every form carries, one entry a row."""
-        kuids = {str(row.get("name", row["$kuid"])): row["$kuid"] for row in self.survey}
-        return {"default": {}, "specified": {name: {} for name in kuids}, "kuid_names": kuids}
-
     def xlsx(self) -> bytes:
         """The form as a workbook again."""
         book = Workbook()
@@ -275,7 +270,7 @@ def _folded(row: Cells, split: Mapping[str, tuple[str, str | None]], languages: 
 
 def _typed(row: Row) -> Row:
     kind, _, rest = str(row["type"]).strip().partition(" ")
-    if kind in ("begin", "end"):
+    if kind in ("begin", "end") and rest:
         row["type"] = f"{kind}_{rest.strip()}"
     elif kind in _LISTED and rest:
         row |= {"type": kind, "select_from_list_name": rest.strip()}

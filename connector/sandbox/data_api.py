@@ -314,7 +314,7 @@ def _set_validation(asset: Asset, user: User | None, rows: Sequence[Submission],
         moment = int(store().clock().astimezone(UTC).timestamp())
         status = {"timestamp": moment, "uid": chosen, "by_whom": who.name, "label": label}
     asset.submissions.validate((row.id for row in rows), status)
-    for row in rows:
+    for row in reversed(rows):  # as the real server notes them: the last one first
         store().log_submission(asset, who, "modify-submission", row, label)
 
 

@@ -29,9 +29,9 @@ _BUSY = {"detail": "Data is being or has already been processed", "status_code":
 
 @api.get("/")
 def hooks(uid: str) -> Response:
-    """The project's REST services, newest first."""
+    """The project's REST services by name."""
     asset, _ = _managed(uid)
-    return page(server().sender.hooks(asset), lambda hook: hook_json(asset, hook))
+    return page(sorted(server().sender.hooks(asset), key=lambda hook: hook.name), lambda hook: hook_json(asset, hook))
 
 
 @api.post("/")

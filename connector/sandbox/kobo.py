@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 import requests
 
 from connector.sandbox import account_api, assets_api, data_api, hooks_api, openrosa
-from connector.sandbox.content import read_xlsx
 from connector.sandbox.hooks import HookSender, Post, Resolve
 from connector.sandbox.instance import Instance
 from connector.sandbox.present import submission_json
@@ -95,9 +94,7 @@ class KoboSandbox:
             ImportRefused: the workbook cannot become a form.
         """
         with self._lock:
-            content = read_xlsx(xlsx)
-            user = self._store.users[owner]
-            asset = self._store.create_asset(user, str(content.settings.get("form_title", name)), content)
+            asset = self._store.create_from_xlsx(self._store.users[owner], xlsx, name)
             for file, data in (media or {}).items():
                 kind = mimetypes.guess_type(file)[0] or "application/octet-stream"
                 asset.files.append(MediaFile(owner, file, data, kind, self._store.clock()))
@@ -108,7 +105,7 @@ class KoboSandbox:
         """A new version of the form, deployed; returns the version's uid."""
         with self._lock:
             asset = self._store.assets[asset_uid]
-            version = self._store.save_version(asset, read_xlsx(xlsx))
+            version = self._store.replace_from_xlsx(asset.owner, asset, xlsx)
             self._store.deploy(asset)
             return version.uid
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hashlib import md5
 from xml.sax.saxutils import escape, quoteattr
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 from werkzeug.datastructures import FileStorage
 
 from connector.sandbox.content import NotDeployable
@@ -268,8 +268,7 @@ def _message(message: str, status: int) -> Response:
 
 
 def _plain(detail: str, status: int) -> Response:
-    g.user = None
-    return Response(f"{_DECLARED}<root><detail>{detail}</detail></root>", status, content_type=_XML)
+    return named(Response(f"{_DECLARED}<root><detail>{detail}</detail></root>", status, content_type=_XML))
 
 
 def _xml(text: str, status: int = 200) -> Response:

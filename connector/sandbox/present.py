@@ -26,7 +26,7 @@ def asset_json(asset: Asset, caller: User | None) -> dict[str, object]:
         "deployed_versions": {"count": len(versions), "next": None, "previous": None, "results": versions},
         "deployment__links": {},
         "deployment__data_download_links": _download_links(asset),
-        "report_styles": content.report_styles(),
+        "report_styles": asset.report_styles(),
         "report_custom": {},
         "advanced_features": {"_version": "20250820"},
         "map_styles": {},

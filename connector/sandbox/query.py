@@ -17,7 +17,8 @@ Predicate: TypeAlias = Callable[[Document], bool]
 Test: TypeAlias = Callable[[object], bool]
 
 _ABSENT = object()
-_ALWAYS = ("_uuid", "meta/rootUuid", "_validation_status")
+_VALIDATION = "_validation_status"
+_ALWAYS = ("_uuid", "meta/rootUuid")
 
 
 class BadParameter(ValueError):
@@ -68,9 +69,13 @@ def sorter(sort: Mapping[str, object]) -> Callable[[Sequence[Document]], list[Do
 
 
 def projection(fields: Iterable[object]) -> Callable[[Document], dict[str, object]]:
-    """Keeps the named fields of a document, and those that always come along."""
+    """Keeps the named fields of a document, and those that always come along.
+
+    `_validation_status` comes along too, but empty unless it is named: that is how the real server answers.
+    """
     wanted = list(dict.fromkeys([*map(str, fields), *_ALWAYS]))
-    return lambda document: {key: document[key] for key in wanted if key in document}
+    shown: dict[str, object] = {} if _VALIDATION in wanted else {_VALIDATION: {}}
+    return lambda document: {key: document[key] for key in wanted if key in document} | shown
 
 
 def _clause(key: str, condition: object) -> Predicate:
@@ -86,7 +91,7 @@ def _clause(key: str, condition: object) -> Predicate:
     test = _test(condition)
     if not dot:
         return lambda document: test(document.get(key, _ABSENT))
-    if head == "_validation_status":
+    if head == _VALIDATION:
         return lambda document: test(_inside(document.get(head), tail))
     return lambda _: False
 

@@ -11,7 +11,7 @@ import itertools
 import secrets
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from connector.sandbox.content import Content, ImportRefused, read_xlsx
@@ -148,6 +148,12 @@ class Asset:
             self._shape = (len(self.versions), shape)
         return self._shape[1]
 
+    def report_styles(self) -> dict[str, object]:
+        """The empty report settings: one entry for every row that the form ever had."""
+        rows = [row for version in self.versions for row in version.content.survey]
+        kuids = {str(row.get("name", row["$kuid"])): row["$kuid"] for row in rows}
+        return {"default": {}, "specified": {name: {} for name in kuids}, "kuid_names": kuids}
+
     def update_settings(self, settings: Mapping[str, object]) -> None:
         """Merges *settings* and states the countries' codes apart."""
         self.settings |= settings
@@ -231,6 +237,28 @@ class Store:
         self.imports[task.uid] = task
         return task
 
+    def create_from_xlsx(self, user: User, data: bytes, name: str, *, library: bool = False) -> Asset:
+        """A new project from a workbook, not deployed; *name* stands in for a title.
+
+        Raises:
+            ImportRefused: the workbook cannot become a form.
+        """
+        title, content = _titled(read_xlsx(data))
+        kind = "block" if library else "survey"
+        return self.create_asset(user, title or name.removesuffix(".xlsx") or "Untitled", content, kind)
+
+    def replace_from_xlsx(self, user: User, asset: Asset, data: bytes) -> Version:
+        """A new version of a project from a workbook.
+
+        Raises:
+            ImportRefused: the workbook cannot become a form.
+        """
+        title, content = _titled(read_xlsx(data))
+        asset.name = title or asset.name
+        version = self.save_version(asset, content)
+        self.log(asset, user, "replace-form", latest_version_uid=version.uid)
+        return version
+
     def save_version(self, asset: Asset, content: Content) -> Version:
         """Replaces the questions; devices see it after the next deployment."""
         version = Version(content, self.clock())
@@ -283,17 +311,10 @@ class Store:
     ) -> dict[str, object]:
         if data is None:
             raise ImportRefused(_NO_FILE, "Exception")
-        content = read_xlsx(data)
-        settings = dict(content.settings)
-        title = str(settings.pop("form_title", "") or name.removesuffix(".xlsx"))
-        content = Content(content.survey, content.choices, settings, content.translations, content.translated)
         if destination is None:
-            asset = self.create_asset(user, title or "Untitled", content, "block" if library else "survey")
-            return {"created": [_imported_json(asset)]}
+            return {"created": [_imported_json(self.create_from_xlsx(user, data, name, library=library))]}
         old_name = destination.name
-        destination.name = title or old_name
-        version = self.save_version(destination, content)
-        self.log(destination, user, "replace-form", latest_version_uid=version.uid)
+        version = self.replace_from_xlsx(user, destination, data)
         entry: dict[str, object] = {
             "source": "Sandbox",
             "asset_id": destination.pk,
@@ -305,6 +326,13 @@ class Store:
             "latest_version_uid": version.uid,
         }
         return {"updated": [_imported_json(destination)], "audit_logs": [entry]}
+
+
+def _titled(content: Content) -> tuple[str, Content]:
+    """The settings sheet's title, which becomes the project's name, and the form without it."""
+    settings = dict(content.settings)
+    title = str(settings.pop("form_title", ""))
+    return title, replace(content, settings=settings)
 
 
 def _imported_json(asset: Asset) -> dict[str, object]:
