@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
-from connector.matching.structure import Kind, Part, Prefix, Suffix, parts_of
-from connector.matching.words import weight_of_parts
+from connector.matching.structure import Part, named_parts, plain_part
+from connector.matching.words import Weight, weight_of_parts
 
 __all__ = ["NamePair", "NameScore", "PairedParts", "explain_names", "name_weight", "score_names"]
 
@@ -20,17 +21,19 @@ _BASE = -3.0
 _SUM = 0.45
 _WEAKEST = 0.9
 _LEFT_OVER = -0.9
-_OUT_OF_ORDER = -1.5
+_LEFT_OVER_OF_ONE = -3.5
+_FAMILY_NAME_FIRST = -2.0
+_OUT_OF_ORDER = -4.0
 _MOST = 12.0  # the logistic function is flat beyond
 
 
 @dataclass(frozen=True, slots=True)
 class PairedParts:
-    """Two parts taken for one, by their places, and their weight in nats."""
+    """Two parts taken for one, by their places, and their weight."""
 
     left: int
     right: int
-    weight: float
+    weight: Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,6 @@ class NamePair:
 
     pairs: tuple[PairedParts, ...]
     left_over: int
-    out_of_order: int
     weight: float
 
 
@@ -56,7 +58,7 @@ def _paired(left: tuple[Part, ...], right: tuple[Part, ...]) -> tuple[PairedPart
     choices = [
         PairedParts(i, j, weight_of_parts(one, other)) for i, one in enumerate(left) for j, other in enumerate(right)
     ]
-    choices.sort(key=lambda pair: (-pair.weight, abs(pair.left - pair.right), pair.left, pair.right))
+    choices.sort(key=lambda pair: (-pair.weight.alike, abs(pair.left - pair.right), pair.left, pair.right))
     used_left: set[int] = set()
     used_right: set[int] = set()
     pairs = []
@@ -70,28 +72,32 @@ def _paired(left: tuple[Part, ...], right: tuple[Part, ...]) -> tuple[PairedPart
 
 def _side_by_side(left: tuple[Part, ...], right: tuple[Part, ...]) -> NamePair:
     pairs = _paired(left, right)
-    crossings = sum(
-        one.right > other.right for at, one in enumerate(pairs) for other in pairs[at + 1 :] if other.weight > 0 < one.weight
-    )
     left_over = abs(len(left) - len(right))
-    total = sum(pair.weight for pair in pairs)
-    weakest = min(pair.weight for pair in pairs)
-    weight = _BASE + _SUM * total + _WEAKEST * weakest + _LEFT_OVER * left_over + _OUT_OF_ORDER * min(crossings, 1)
-    return NamePair(pairs, left_over, crossings, max(-_MOST, min(_MOST, weight)))
+    weakest = min(pair.weight.alike for pair in pairs)
+    weight = (
+        _BASE
+        + _SUM * sum(pair.weight.says for pair in pairs)
+        + _WEAKEST * weakest
+        + (_LEFT_OVER if len(pairs) > 1 else _LEFT_OVER_OF_ONE) * min(left_over, 2)
+        + _weight_of_order(pairs)
+    )
+    return NamePair(pairs, left_over, max(-_MOST, min(_MOST, weight)))
+
+
+def _weight_of_order(pairs: tuple[PairedParts, ...]) -> float:
+    """Nothing in the same order, a little with the family name first, much for father and son swapped."""
+    places = [pair.right for pair in pairs if pair.weight.alike > 0]
+    if places == sorted(places):
+        return 0.0
+    turns = (places[at:] + places[:at] for at in (1, -1))
+    return _FAMILY_NAME_FIRST if any(turn == sorted(turn) for turn in turns) else _OUT_OF_ORDER
 
 
 def _joined(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
     """The name with each two neighbours written as one word: Nur Ahmad, Nurahmad."""
-    plain = [part.kind is Kind.NAME and part.prefix is Prefix.NONE and part.suffix is Suffix.NONE for part in parts]
-    return [
-        (*parts[:at], Part((parts[at].core + parts[at + 1].core,)), *parts[at + 2 :])
-        for at in range(len(parts) - 1)
-        if plain[at] and plain[at + 1]
-    ]
-
-
-def _names_only(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    return tuple(part for part in parts if part.kind is Kind.NAME)
+    plain = [part.plain for part in parts]
+    neighbours = ((at, one, other) for at, (one, other) in enumerate(pairwise(plain)) if one and other)
+    return [(*parts[:at], plain_part(one + other), *parts[at + 2 :]) for at, one, other in neighbours]
 
 
 @lru_cache(maxsize=65536)
@@ -106,10 +112,8 @@ def _best(left: tuple[Part, ...], right: tuple[Part, ...]) -> NamePair:
 
 def name_weight(left: str, right: str) -> NamePair | None:
     """How two names lie side by side and their weight; None if one of them has no letter."""
-    one, other = parts_of(left), parts_of(right)
-    if not one or not other:
-        return None
-    return _best(_names_only(one), _names_only(other))
+    one, other = named_parts(left), named_parts(right)
+    return _best(one, other) if one and other else None
 
 
 def score_names(left: str, right: str) -> float:

@@ -16,7 +16,7 @@ from connector.matching.letters import Script, script_of
 __all__ = ["units_of"]
 
 _LATIN_UNITS = re.compile(
-    "tch|sch|eau|sh|ch|kh|gh|th|dh|ph|zh|dj|ts|tz|ck|qu|ou|oo|ee|ei|ai|ay|ey|oe|ie|au|aw|ow|oy|oi|ea|eu|ue|ng|."
+    "tch|sch|eau|sh|ch|kh|gh|th|dh|ph|zh|dj|ts|tz|ck|qu|ou|oo|ee|ei|ai|oe|ie|au|oi|ea|eu|ue|ng|[aeo][yw](?![aeiou])|."
 )
 _ARABIC_UNITS = re.compile("تش|دج|كس|نغ|.")
 _DOUBLED = re.compile(r"([^eo\W])\1+")

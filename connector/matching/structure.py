@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from connector.matching.letters import Script, fold, script_of
 
-__all__ = ["MOST_PARTS", "Kind", "Part", "Prefix", "Suffix", "parts_of"]
+__all__ = ["MOST_PARTS", "Kind", "Part", "Prefix", "Reading", "Suffix", "named_parts", "parts_of", "plain_part"]
 
 MOST_PARTS = 8
 """Parts of a name that are compared; what follows is left out, so that the time stays bounded."""
@@ -55,18 +55,31 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One unit of a name. *cores* are its readings, with and without an article that may be one."""
+class Reading:
+    """One way to read a part: the core of the name and what stands around it."""
 
-    cores: tuple[str, ...]
+    core: str
     prefix: Prefix = Prefix.NONE
     suffix: Suffix = Suffix.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One unit of a name with its *readings*, the likeliest first: حجازي is Hijazi, and could be Hija-zai."""
+
+    readings: tuple[Reading, ...]
     kind: Kind = Kind.NAME
 
     @property
-    def core(self) -> str:
-        """The first reading."""
-        return self.cores[0]
+    def plain(self) -> str | None:
+        """The word itself, if the first reading is nothing but a word."""
+        first = self.readings[0]
+        return first.core if first.prefix is Prefix.NONE and first.suffix is Suffix.NONE else None
+
+
+def plain_part(word: str) -> Part:
+    """The part that is one folded word and nothing else."""
+    return Part((Reading(word),))
 
 
 _TITLES = frozenset(
@@ -74,7 +87,7 @@ _TITLES = frozenset(
     dr doctor prof professor mr mrs ms miss mister sir madame mme mlle monsieur mademoiselle eng engineer ustad ustaz
     ustadh sheikh shaikh sheik shaykh cheikh cheick cheikhna sayyid sayyed sayed syed seyed seyyed sayid sidi
     haj hajj haji hajji hadj hadji alhaj alhaji hajja hajjah mulla mullah molla moulla maulana mawlana moulay
-    mir mirza imam qari hafiz hojjat ayatollah karbalai mashhadi bibi khanum khanom hanim begum bano banu khan jan bey beg
+    mir mirza imam hojjat ayatollah karbalai mashhadi bibi khanum khanom hanim begum bano banu khan jan bey beg
     aga agha effendi efendi pasha hoca hodja jr
     دكتور الدكتور استاذ الاستاذ شيخ الشيخ سيد السيد سيده السيده حاج الحاج حاجي حجي حاجه الحاجه ملا مير ميرزا امام مولانا
     مولاي سيدي مهندس المهندس بيبي خانم خانوم بيگم بيكم خان جان اغا بيك بك افندي باشا اقا اقاي كربلايي مشهدي حجه ايت
@@ -102,19 +115,22 @@ _SUFFIXES = {
     Suffix.ZAI: frozenset("zai zay zei zey زي زاي".split()),
 }
 _SUFFIX_ATTACHED = {
-    Suffix.DIN: re.compile("(?P<core>...*?)(?:[aeiou]?[aeiou]l?d|l)?d(?:in|een|ine|eene|ien)|(?P<arabic>..+)الدين"),
+    Suffix.DIN: re.compile("(?P<core>...*?)(?:[aeiou]?[aeiou]l?d|l)?d(?:in|een|ine|eene|ien)|(?P<turkish>...*?)[ae]ttin|(?P<arabic>..+)الدين"),
     Suffix.ALLAH: re.compile("(?P<core>...+?)(?:[aou]lla|ella)h?|(?P<arabic>..+?)(?:الله|لله)"),
     Suffix.ZADEH: re.compile("(?P<core>...+?)zad(?:eh|a|e|ah)|(?P<arabic>..+)زاده"),
     Suffix.NEJAD: re.compile("(?P<core>...+?)(?:nejad|nezhad|nejhad)|(?P<arabic>..+)(?:نژاد|نجاد)"),
-    Suffix.POUR: re.compile("(?P<core>...+?)(?:pour|poor)|(?P<arabic>..+)پور"),
+    Suffix.POUR: re.compile("(?P<core>...+?)(?:pour|poor|pur)|(?P<arabic>..+)پور"),
     Suffix.OGLU: re.compile("(?P<core>...+?)(?:oglu|oghlu|oghli)|(?P<arabic>..+)(?:اوغلو|اوغلي)"),
-    Suffix.ZAI: re.compile("(?P<core>...+?[fsdknrlm])zai|(?P<arabic>...+)زي"),
 }
-_MOHAMMAD_ATTACHED = re.compile("(?P<first>m[ou]hamm?[ae]d)(?P<second>[a-z]{3,})|(?P<arabic>محمد)(?P<rest>..+)")
+_ZAI_ATTACHED = re.compile("(...+)za[iy]|(..+)زي")
+_BOU_ATTACHED = re.compile("bou([a-z]{3,})|بو(..+)")
+_MOHAMMAD_ATTACHED = re.compile(
+    "(m[ou]hamm?[ae]d)([a-z]{3,})|([a-z]{3,})(m[ou]hamm?[ae]d)|(محمد)(..+)|(..+)(محمد)"
+)
 _ARTICLE_ATTACHED = re.compile("[ae]l(?P<core>[a-z]{4,})|[ae](?P<sun>(?:rr|ss|nn|dd|tt|zz|ssh|ch)[a-z]{3,})|ال(?P<arabic>..+)")
 
 
-def _readings(word: str) -> tuple[str, ...]:
+def _past_article(word: str) -> tuple[str, ...]:
     """A word, and the word without what may be an article at its start."""
     found = _ARTICLE_ATTACHED.fullmatch(word)
     if not found:
@@ -146,30 +162,40 @@ def _without_article(word: str) -> str:
     return word
 
 
-def _attached_prefix(word: str) -> Part | None:
-    """Read a compound written as one word: Abdelkader, عبدالله, Abubakar."""
+def _core(found: re.Match[str]) -> str:
+    return next(core for core in found.groups() if core)
+
+
+def _attached_compounds(word: str) -> list[Reading]:
+    """Readings of one word as a compound: Abdelkader, عبدالله, Abubakar, Salahuddin, Hosseinzadeh."""
     found = _ABD_ARABIC.fullmatch(word) or _ABD_ATTACHED.fullmatch(word)
     if found:
-        return Part((_god(found["core"]),), Prefix.ABD)
+        return [Reading(_god(_core(found)), Prefix.ABD)]
     found = _ABU_ATTACHED.fullmatch(word)
     if found:
-        return Part(_readings(found["core"] or found["arabic"]), Prefix.ABU)
-    return None
+        return [Reading(core, Prefix.ABU) for core in _past_article(_core(found))]
+    return [
+        Reading(_core(found), suffix=suffix)
+        for suffix, pattern in _SUFFIX_ATTACHED.items()
+        if (found := pattern.fullmatch(word))
+    ]
 
 
-def _attached_suffix(word: str) -> Part | None:
-    """Read a compound written as one word: Salahuddin, Saifullah, Hosseinzadeh."""
-    for suffix, pattern in _SUFFIX_ATTACHED.items():
-        found = pattern.fullmatch(word)
-        if found:
-            return Part((found["core"] or found["arabic"],), suffix=suffix)
-    return None
+def _less_likely(word: str) -> list[Reading]:
+    """Readings beside the plain one: Maghrebi Bou- for Abu, and a Pashto tribe's -zai."""
+    bou, zai = _BOU_ATTACHED.fullmatch(word), _ZAI_ATTACHED.fullmatch(word)
+    readings = [Reading(_core(bou), Prefix.ABU)] if bou else []
+    return readings + ([Reading(_core(zai), suffix=Suffix.ZAI)] if zai else [])
 
 
+@lru_cache(maxsize=65536)
 def _single(word: str) -> Part:
+    """The part that a word is by itself."""
     if word in _TITLES or word in _CHAIN:
-        return Part((word,), kind=Kind.TITLE)
-    return _attached_prefix(word) or _attached_suffix(word) or Part(_readings(word))
+        return Part((Reading(word),), Kind.TITLE)
+    compounds = _attached_compounds(word)
+    plain = [] if compounds else [Reading(core) for core in _past_article(word)]
+    return Part((*compounds, *plain, *_less_likely(word)))
 
 
 def _split_attached(words: tuple[str, ...]) -> list[str]:
@@ -214,19 +240,27 @@ def _compound(words: list[str], at: int) -> tuple[Part, int]:
     prefix, core_at = _prefix_at(words, at)
     if prefix is not Prefix.NONE:
         core = _without_article(words[core_at])
-        return Part((_god(core),) if prefix is Prefix.ABD else _readings(core), prefix), core_at + 1
+        cores = (_god(core),) if prefix is Prefix.ABD else _past_article(core)
+        return Part(tuple(Reading(core, prefix) for core in cores)), core_at + 1
     part = _single(words[at])
     suffix, after = _suffix_at(words, at + 1)
-    if suffix is Suffix.NONE or part.kind is Kind.TITLE or part.suffix is not Suffix.NONE:
+    if suffix is Suffix.NONE or part.kind is Kind.TITLE or part.plain is None:
         return part, at + 1
-    return Part(part.cores, part.prefix, suffix), after
+    return Part(tuple(Reading(core, suffix=suffix) for core in _past_article(words[at]))), after
+
+
+def _after(before: Part, part: Part) -> Part:
+    """A part after a title may also be written as one word with it: Mir Wais, Mirwais; Ben Ali, Benali."""
+    if before.kind is not Kind.TITLE or part.kind is Kind.TITLE or part.plain is None:
+        return part
+    return Part((*part.readings, Reading(before.readings[0].core + part.plain)))
 
 
 @lru_cache(maxsize=65536)
 def parts_of(name: str) -> tuple[Part, ...]:
     """The parts of a name as written, in their order; empty if no letter is in it.
 
-    An article between two parts is dropped. A name of titles only (Khan, Sheikh) is a name.
+    An article between two parts is dropped.
     """
     words = _split_attached(fold(name))
     parts: list[Part] = []
@@ -236,7 +270,12 @@ def parts_of(name: str) -> tuple[Part, ...]:
             at += 1
             continue
         part, at = _compound(words, at)
-        parts.append(part)
-    if all(part.kind is Kind.TITLE for part in parts):
-        return tuple(Part(part.cores) for part in parts)
+        parts.append(_after(parts[-1], part) if parts else part)
     return tuple(parts)
+
+
+def named_parts(name: str) -> tuple[Part, ...]:
+    """The parts that are compared: without the titles, unless fewer than two parts would be left."""
+    parts = parts_of(name)
+    named = tuple(part for part in parts if part.kind is Kind.NAME)
+    return named if len(named) > 1 else tuple(Part(part.readings) for part in parts)

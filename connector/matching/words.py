@@ -15,15 +15,16 @@ from rapidfuzz.distance import JaroWinkler
 from connector.matching.alignment import evidence, self_evidence
 from connector.matching.common_names import names_spelled, rarity
 from connector.matching.letters import Script, script_of
-from connector.matching.structure import Kind, Part, Prefix, Suffix
+from connector.matching.structure import Part, Prefix, Reading, Suffix
 
-__all__ = ["LEAST", "TITLES_AGREE", "weight_of_parts", "weight_of_words"]
+__all__ = ["LEAST", "MOST", "Weight", "likeness", "weight_of_parts"]
 
 LEAST = -6.0
 """The most that two words can say against one person (nats): a clerk may have written another name."""
-TITLES_AGREE = 0.5
+MOST = 6.0
+"""The most that two words can say for one person, however long they are (nats)."""
 _KNOWN_TO_BE_ONE = 5.0
-_KNOWN_TO_DIFFER = -1.5
+_KNOWN_TO_DIFFER = -2.5
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,34 @@ _PREFIXES = {
     frozenset({Prefix.UMM, Prefix.NONE}): -5.0,
 }
 _OTHER_PREFIXES = -7.0
-_SUFFIX_LEFT_OUT = {Suffix.DIN: -2.0, Suffix.ALLAH: -2.5}
-_OTHER_SUFFIXES = -3.0
+_ABD_ALONE = frozenset("abd abdel abdul abdou abdo abed عبد عبده".split())
+_ABD_FOR_ANY = 0.5
+_SUFFIX_LEFT_OUT = {Suffix.DIN: -3.0, Suffix.ALLAH: -3.0}
+_OTHER_SUFFIXES = -4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What two parts say (nats): *alike*, how surely they are one name, and *says*, what that is worth.
+
+    Two spellings of Mohammed are surely alike, and it says little.
+    """
+
+    alike: float
+    says: float
 
 
 @lru_cache(maxsize=262144)
-def weight_of_words(left: str, right: str) -> float:
-    """The weight of two folded words (nats), from `LEAST` to the rarity of the commoner of them."""
-    if left == right:
-        return min(rarity(left), _liked(left, right))
-    one, other = names_spelled(left), names_spelled(right)
+def likeness(left: str, right: str) -> float:
+    """How surely two folded words spell one name (nats), from `LEAST` to `MOST`."""
     liked = _liked(left, right)
-    if one & other:
-        liked = max(liked, _KNOWN_TO_BE_ONE)
-    elif one and other:
-        liked = min(liked, _KNOWN_TO_DIFFER)
-    return max(LEAST, min(liked, rarity(left), rarity(right)))
+    if left != right:
+        one, other = names_spelled(left), names_spelled(right)
+        if one & other:
+            liked = max(liked, _KNOWN_TO_BE_ONE)
+        elif one and other:
+            liked = min(liked, _KNOWN_TO_DIFFER)
+    return max(LEAST, min(MOST, liked))
 
 
 def _liked(left: str, right: str) -> float:
@@ -83,13 +96,23 @@ def _weight_of_suffixes(left: Suffix, right: Suffix) -> float:
     return _OTHER_SUFFIXES
 
 
+def _is_abd_alone(left: Reading, right: Reading) -> bool:
+    """Whether one is the short form Abd, Abdel or Abdou, which may stand for any Abd of somebody."""
+    return left.prefix is Prefix.NONE and right.prefix is Prefix.ABD and left.core in _ABD_ALONE
+
+
+def _weight_of_readings(left: Reading, right: Reading) -> Weight:
+    if _is_abd_alone(left, right) or _is_abd_alone(right, left):
+        return Weight(_ABD_FOR_ANY, _ABD_FOR_ANY)
+    around = _weight_of_suffixes(left.suffix, right.suffix)
+    if (left.prefix, right.prefix) != (Prefix.NONE, Prefix.NONE):
+        around += _PREFIXES.get(frozenset({left.prefix, right.prefix}), _OTHER_PREFIXES)
+    alike = max(LEAST, likeness(left.core, right.core) + around)
+    return Weight(alike, min(alike, rarity(left.core), rarity(right.core)))
+
+
 @lru_cache(maxsize=262144)
-def weight_of_parts(left: Part, right: Part) -> float:
-    """The weight of two parts (nats), at least `LEAST`; the best of their readings counts."""
-    if Kind.TITLE in (left.kind, right.kind):
-        return TITLES_AGREE if left.core == right.core else weight_of_words(left.core, right.core) / 10
-    cores = max(weight_of_words(one, other) for one in left.cores for other in right.cores)
-    prefixes = _PREFIXES.get(frozenset({left.prefix, right.prefix}), _OTHER_PREFIXES)
-    if left.prefix is Prefix.NONE and right.prefix is Prefix.NONE:
-        prefixes = 0.0
-    return max(LEAST, cores + prefixes + _weight_of_suffixes(left.suffix, right.suffix))
+def weight_of_parts(left: Part, right: Part) -> Weight:
+    """The weight of two parts, at least `LEAST`; the best of their readings counts."""
+    weights = (_weight_of_readings(one, other) for one in left.readings for other in right.readings)
+    return max(weights, key=lambda weight: weight.alike)
