@@ -25,7 +25,9 @@ TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {"rest": 
 
 def master_key(config: Config) -> MasterKey:
     """The master key that the configuration names; raises `KeyUnavailable`."""
-    where = config.master_key_env or (str(config.at_home(config.master_key_file)) if config.master_key_file else str(config.path))
+    where = config.master_key_env or (
+        str(config.at_home(config.master_key_file)) if config.master_key_file else str(config.path)
+    )
     return parse_master(config.master_key_text, where)
 
 
@@ -37,8 +39,12 @@ def open_ledger(config: Config, now: Callable[[], datetime] = clock) -> Ledger:
 def assemble(config: Config, now: Callable[[], datetime] = clock) -> Pipeline:
     """The flow with the adapters that *config* names; raises `Misconfigured` for a type that is not there."""
     ledger = open_ledger(config, now)
-    servers = {name: _adapter(SERVERS, "servers", name, server.type)(name, server) for name, server in config.servers.items()}
-    targets = {name: _adapter(TARGETS, "targets", name, target.type)(name, target) for name, target in config.targets.items()}
+    servers = {
+        name: _adapter(SERVERS, "servers", name, server.type)(name, server) for name, server in config.servers.items()
+    }
+    targets = {
+        name: _adapter(TARGETS, "targets", name, target.type)(name, target) for name, target in config.targets.items()
+    }
     return Pipeline(config, ledger, servers, targets, Attachments(config, ledger, servers))
 
 
@@ -47,5 +53,7 @@ A = TypeVar("A")
 
 def _adapter(known: Mapping[str, A], section: str, name: str, kind: str) -> A:
     if kind not in known:
-        raise Misconfigured("config.type_not_here", f"`{section}.{name}.type`", f"This version has: {', '.join(known)}.")
+        raise Misconfigured(
+            "config.type_not_here", f"`{section}.{name}.type`", f"This version has: {', '.join(known)}."
+        )
     return known[kind]

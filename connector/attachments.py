@@ -114,7 +114,9 @@ def _files(raw: bytes) -> _Waiting:
 def _check_sizes(files: Collection[File]) -> None:
     sizes = [len(file.data) for file in files]
     if any(size > MOST_FILE for size in sizes) or sum(sizes) > MOST_DELIVERY:
-        raise Unreadable("attachment.too_large", "the photos of a delivery", "Send fewer or smaller photos, then replay.")
+        raise Unreadable(
+            "attachment.too_large", "the photos of a delivery", "Send fewer or smaller photos, then replay."
+        )
 
 
 def _packed(file: File) -> bytes:

@@ -42,11 +42,11 @@ def clean_audio(data: bytes, where: str = "attachment") -> File:
     return named(sound, suffix, media_type)
 
 
-class _Unsupported(Exception):  # noqa: N818 - never leaves this module
+class _Unsupported(Exception):
     """A kind of file that its format allows and this module does not clean."""
 
 
-class _Video(Exception):  # noqa: N818 - never leaves this module
+class _Video(Exception):
     """There are pictures in it."""
 
 

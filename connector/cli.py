@@ -55,14 +55,18 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration; default: SILAH_CONFIG, else silah.toml here.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The configuration; default: SILAH_CONFIG, else silah.toml here."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Tell more of what happens (never personal data).")
 @click.version_option(package_name="silah")
 def main(config: Path | None, verbose: bool) -> None:
     """Silah: Restoring Family Links on the form servers that humanitarian teams already run."""
     _CONFIG[0] = config
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
     )
     for noisy in ("urllib3", "waitress.queue"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -107,10 +111,24 @@ def _actor() -> str:
 
 
 @main.command()
-@click.option("--society", prompt="Code of your society (for example SY-RC)", help="Code of the society that runs this Silah.")
-@click.option("--server", prompt="Address of your KoboToolbox server", default="https://kf.kobotoolbox.org", help="Its address.")
-@click.option("--asset", prompt="Asset uid of the tracing request there (empty: later)", default="", help="Asset uid of tracing_request.")
-@click.option("--target", prompt="Address of the system that receives records (empty: later)", default="", help="Address of a rest target.")
+@click.option(
+    "--society", prompt="Code of your society (for example SY-RC)", help="Code of the society that runs this Silah."
+)
+@click.option(
+    "--server", prompt="Address of your KoboToolbox server", default="https://kf.kobotoolbox.org", help="Its address."
+)
+@click.option(
+    "--asset",
+    prompt="Asset uid of the tracing request there (empty: later)",
+    default="",
+    help="Asset uid of tracing_request.",
+)
+@click.option(
+    "--target",
+    prompt="Address of the system that receives records (empty: later)",
+    default="",
+    help="Address of a rest target.",
+)
 def init(society: str, server: str, asset: str, target: str) -> None:
     """Ask a few questions, then write a silah.toml and keys."""
     from connector.config import config_path
@@ -126,7 +144,9 @@ def keys() -> None:
 
 
 @keys.command("new")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to; default: `master_key_file` of the configuration.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where to; default: `master_key_file` of the configuration."
+)
 def keys_new(out: Path | None) -> None:
     """Make a master key and print its recovery sheet; an existing key is never written over."""
     from connector import config, setup
@@ -134,7 +154,9 @@ def keys_new(out: Path | None) -> None:
     if out is None:
         configured = config.load(_CONFIG[0])
         if configured.master_key_file is None:
-            raise Refused("keys.no_file", f"`master_key_file` in {configured.path}", "Name a file there, or give --out.")
+            raise Refused(
+                "keys.no_file", f"`master_key_file` in {configured.path}", "Name a file there, or give --out."
+            )
         out = configured.at_home(configured.master_key_file)
     for line in setup.new_key(out):
         click.echo(line)
@@ -151,7 +173,13 @@ def check(json_: bool) -> None:
     if json_:
         _print_json([asdict(one) for one in findings])
     else:
-        _out.print(_table("", ["", "what", "code", "what to do"], [["ok" if f.ok else "[red]wrong[/]", f.what, f.code, f.next_step] for f in findings]))
+        _out.print(
+            _table(
+                "",
+                ["", "what", "code", "what to do"],
+                [["ok" if f.ok else "[red]wrong[/]", f.what, f.code, f.next_step] for f in findings],
+            )
+        )
     sys.exit(0 if all(one.ok for one in findings) else 1)
 
 
@@ -196,7 +224,10 @@ def pull(flow: Pipeline, server: str | None, form: str | None, full: bool, accep
         _print_json({"forms": [_account(one) for one in accounts], "total": _total(accounts), "failed": failed})
     else:
         for one in accounts:
-            _out.print(_account_line(f"{one.server} {one.form}: ", _account(one)) + (f" (stopped: {one.stopped})" if one.stopped else ""))
+            _out.print(
+                _account_line(f"{one.server} {one.form}: ", _account(one))
+                + (f" (stopped: {one.stopped})" if one.stopped else "")
+            )
         _out.print(_account_line("", _total(accounts)))
     if any(one.missing or one.parked or one.stopped for one in accounts):
         sys.exit(3)
@@ -242,7 +273,20 @@ def queue_list(flow: Pipeline, state: tuple[str, ...], target: str | None, json_
     if json_:
         _print_json([_row(one) for one in rows])
         return
-    cells = [[r.id, r.root_id[:8], r.form, r.target or "", r.action, r.state, str(r.attempts), r.error or "", _plain_time(r.next_at)] for r in rows]
+    cells = [
+        [
+            r.id,
+            r.root_id[:8],
+            r.form,
+            r.target or "",
+            r.action,
+            r.state,
+            str(r.attempts),
+            r.error or "",
+            _plain_time(r.next_at),
+        ]
+        for r in rows
+    ]
     _out.print(_table("", ["id", "root", "form", "target", "action", "state", "attempts", "error", "next"], cells))
     for name, reason in flow.ledger.paused().items():
         _out.print(f"{name} is paused: {reason}")
@@ -274,7 +318,13 @@ def queue_show(flow: Pipeline, id_: str, json_: bool) -> None:
     for name, value in told.items():
         if name != "tries":
             _out.print(f"{name}: {_plain_time(value) if isinstance(value, datetime) else value}")
-    _out.print(_table("", ["at", "outcome", "status"], [[_plain_time(at), outcome, str(status or "")] for at, outcome, status in flow.ledger.history(id_)]))
+    _out.print(
+        _table(
+            "",
+            ["at", "outcome", "status"],
+            [[_plain_time(at), outcome, str(status or "")] for at, outcome, status in flow.ledger.history(id_)],
+        )
+    )
 
 
 def _unknown_delivery(id_: str) -> Refused:
@@ -358,7 +408,9 @@ def _case(flow: Pipeline, root_id: str) -> Case:
 
     case = flow.ledger.case(bare_uuid(root_id))
     if case is None:
-        raise Refused("record.unknown", f"root id {root_id}", "Give `meta/rootUuid` of a submission that has been pulled.")
+        raise Refused(
+            "record.unknown", f"root id {root_id}", "Give `meta/rootUuid` of a submission that has been pulled."
+        )
     return case
 
 
@@ -379,12 +431,20 @@ def preview(flow: Pipeline, root_id: str, target: str, json_: bool) -> None:
     _out.print(f"state: {told['state']}" + (f" ({told['reason']})" if told["reason"] else ""))
     _out.print_json(json.dumps(told["fields"], ensure_ascii=False))
     held = told["held_back"]
-    _out.print(_table("held back", ["question", "why"], [[name, why] for name, why in held.items()] if isinstance(held, dict) else []))
+    _out.print(
+        _table(
+            "held back",
+            ["question", "why"],
+            [[name, why] for name, why in held.items()] if isinstance(held, dict) else [],
+        )
+    )
 
 
 @main.command()
 @click.argument("root_id")
-@click.option("--recipient", help="A class of recipients (icrc), one of them (ngo:CODE) or a target; default: everyone.")
+@click.option(
+    "--recipient", help="A class of recipients (icrc), one of them (ngo:CODE) or a target; default: everyone."
+)
 @click.option("--reason", required=True, help="A code or a few words without names; it goes into the audit.")
 @_with_pipeline
 def withdraw(flow: Pipeline, root_id: str, recipient: str | None, reason: str) -> None:
@@ -446,7 +506,9 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice(["case_worker", "supervisor", "headquarters", "dpo", "admin"]), default="case_worker")
+@click.option(
+    "--role", type=click.Choice(["case_worker", "supervisor", "headquarters", "dpo", "admin"]), default="case_worker"
+)
 @as_json
 @_with_pipeline
 def user_add(flow: Pipeline, name: str, role: str, json_: bool) -> None:
@@ -477,7 +539,13 @@ def user_list(flow: Pipeline, json_: bool) -> None:
     if json_:
         _print_json([asdict(one) for one in everyone])
     else:
-        _out.print(_table("", ["name", "role", "disabled"], [[one.name, one.role, "yes" if one.disabled else ""] for one in everyone]))
+        _out.print(
+            _table(
+                "",
+                ["name", "role", "disabled"],
+                [[one.name, one.role, "yes" if one.disabled else ""] for one in everyone],
+            )
+        )
 
 
 # Forms, names, encrypted submissions: nothing of these needs a configuration
@@ -512,7 +580,9 @@ def forms_check(form_ids: tuple[str, ...], no_engines: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The private key (PEM).")
+@click.option(
+    "--key", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The private key (PEM)."
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Where the opened submission is written.")
 @click.option("--passphrase-env", help="The variable that holds the key's passphrase.")
 def decrypt(folder: Path, key: Path, out: Path, passphrase_env: str | None) -> None:

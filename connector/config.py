@@ -13,7 +13,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from connector.errors import Misconfigured
 from connector.model import Audience, Backoff, Recipient
@@ -246,7 +255,9 @@ def _http_url(value: str) -> str:
 def _first_fault(error: ValidationError, path: Path) -> Misconfigured:
     fault = error.errors(include_input=False, include_url=False)[0]
     key = ".".join(str(part) for part in fault["loc"])
-    code = {"extra_forbidden": "config.unknown_key", "missing": "config.missing_key"}.get(fault["type"], "config.bad_value")
+    code = {"extra_forbidden": "config.unknown_key", "missing": "config.missing_key"}.get(
+        fault["type"], "config.bad_value"
+    )
     if fault["type"] == "enum" and key.endswith("recipient"):
         code = "config.unknown_recipient"
     advice = "Remove the key or mend its spelling." if code == "config.unknown_key" else fault["msg"] + "."
@@ -260,7 +271,9 @@ def _known_forms(config: Config) -> None:
     for key, form in named:
         if form not in known:
             raise Misconfigured(
-                "config.unknown_form", f"`{form}` under `{key}` in {config.path}", f"Known forms: {', '.join(sorted(known))}."
+                "config.unknown_form",
+                f"`{form}` under `{key}` in {config.path}",
+                f"Known forms: {', '.join(sorted(known))}.",
             )
 
 
@@ -273,7 +286,9 @@ def _read_secrets(config: Config, prefix: str, section: _Section) -> None:
             continue
         secret = os.environ.get(str(value)) if kind == "env" else _secret_file(config.at_home(Path(value)))
         if not secret:
-            raise Misconfigured("config.missing_secret", f"`{prefix}{key}` in {config.path}", f"{value} is not set or empty.")
+            raise Misconfigured(
+                "config.missing_secret", f"`{prefix}{key}` in {config.path}", f"{value} is not set or empty."
+            )
         section._secrets[name] = secret  # noqa: SLF001 (filled once, here)
 
 

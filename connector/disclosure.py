@@ -16,7 +16,18 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final, cast
 
 from connector.model import JSON, Action, Audience, Cautions, Consent, File, Recipient
-from connector.transforms.record import INNER, Each, Field, Part, Photo, Record, SaidDate, Within, fields_of, questions_of
+from connector.transforms.record import (
+    INNER,
+    Each,
+    Field,
+    Part,
+    Photo,
+    Record,
+    SaidDate,
+    Within,
+    fields_of,
+    questions_of,
+)
 from forms.policy import Policy
 
 _MAKER: Final = object()
@@ -179,7 +190,9 @@ def _consent(consent: Consent, cautions: Cautions, to: Audience, now: datetime) 
         return Withheld("consent.no_notice", withdraws=True)
     if not consent.giver_named:
         return Withheld("consent.no_giver", withdraws=True)
-    return _validity(consent, now) or (None if to.recipient is Recipient.OWN_SOCIETY else _sharing(consent, cautions, to))
+    return _validity(consent, now) or (
+        None if to.recipient is Recipient.OWN_SOCIETY else _sharing(consent, cautions, to)
+    )
 
 
 def _validity(consent: Consent, now: datetime) -> Withheld | None:
@@ -218,7 +231,9 @@ def _sharing(consent: Consent, cautions: Cautions, to: Audience) -> Withheld | N
 
 def _is_named(consent: Consent, to: Audience) -> bool:
     """Only the one a form names receives; none named is none."""
-    return to.recipient not in _NAMED or (to.who is not None and to.who in consent.shares.get(to.recipient, frozenset()))
+    return to.recipient not in _NAMED or (
+        to.who is not None and to.who in consent.shares.get(to.recipient, frozenset())
+    )
 
 
 def _caution(record: Record, to: Audience, approvals: Approvals) -> Waiting | None:
@@ -260,7 +275,9 @@ def _minimised(record: Record, policy: Policy, to: Audience, stamp: Stamp) -> Re
     fields = sieve.part(record, "", INNER)
     if not fields:
         return Withheld("policy.nothing_allowed")
-    return _make(record.kind, policy.purpose, stamp, Action.UPSERT, fields, tuple(sieve.photos), tuple(sorted(sieve.classes)))
+    return _make(
+        record.kind, policy.purpose, stamp, Action.UPSERT, fields, tuple(sieve.photos), tuple(sorted(sieve.classes))
+    )
 
 
 def _never_classes(cautions: Cautions, to: Audience) -> frozenset[str]:
@@ -336,7 +353,13 @@ def _renamed(value: JSON, names: Mapping[str, str]) -> JSON:
 
 
 def _make(
-    kind: str, purpose: str, stamp: Stamp, action: Action, fields: Mapping[str, JSON], photos: tuple[str, ...], classes: tuple[str, ...]
+    kind: str,
+    purpose: str,
+    stamp: Stamp,
+    action: Action,
+    fields: Mapping[str, JSON],
+    photos: tuple[str, ...],
+    classes: tuple[str, ...],
 ) -> Release:
     return Release(
         record_id=stamp.record_id, kind=kind, version=stamp.version, action=action, purpose=purpose, society=stamp.society,

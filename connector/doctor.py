@@ -30,7 +30,11 @@ def examine(config: Config) -> list[Examined]:
     try:
         return [
             Examined(f"configuration {config.path}", ok=True),
-            Examined("master key and database", ok=flow.ledger.database.healthy(), next_step="Free disk space or restore rights."),
+            Examined(
+                "master key and database",
+                ok=flow.ledger.database.healthy(),
+                next_step="Free disk space or restore rights.",
+            ),
             *_servers(flow),
             *_targets(flow),
             *_policies(),

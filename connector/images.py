@@ -45,7 +45,7 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _FOREIGN = (b"%pdf-", b"<html", b"<script", b"<!doctype", b"<?php")
 
 
-class Unreadable(SilahError):  # noqa: N818 - errors here are named for what happened
+class Unreadable(SilahError):
     """An attachment cannot be cleaned: it does not leave, and a person has to look at it on the form server."""
 
 

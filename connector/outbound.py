@@ -58,7 +58,9 @@ class Answer:
 class Caller:
     """Calls one outside system: its base address, its standing headers, its pool of connections."""
 
-    def __init__(self, base: str, *, headers: Mapping[str, str] | None = None, timeout: timedelta, pool: int = 16) -> None:
+    def __init__(
+        self, base: str, *, headers: Mapping[str, str] | None = None, timeout: timedelta, pool: int = 16
+    ) -> None:
         self.base = base.rstrip("/")
         self._timeout = (min(10.0, timeout.total_seconds()), timeout.total_seconds())
         self._session = requests.Session()
@@ -117,7 +119,9 @@ class Caller:
             raise Unreachable("cut") from None
 
     def _tell(self, method: str, outcome: str, started: float) -> None:
-        log.debug("%s %s %s %.0f ms", method, urlsplit(self.base).hostname, outcome, 1000 * (time.monotonic() - started))
+        log.debug(
+            "%s %s %s %.0f ms", method, urlsplit(self.base).hostname, outcome, 1000 * (time.monotonic() - started)
+        )
 
     def close(self) -> None:
         self._session.close()

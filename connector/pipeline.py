@@ -1,9 +1,9 @@
 """The flow, top to bottom: a bell or a sweep, a read-back, a Record, the ledger; then the gate and a target.
 
-    receive()   a webhook's ids become a receipt                         (webhooks/, milliseconds, no outgoing call)
-    read_back() receipts become submissions, records and deliveries      (intake)
-    reconcile() the server's whole list goes through the same door       (pull: at start, on a timer, by hand)
-    attempt()   one delivery: the gate, then the target                  (dispatch)
+receive()   a webhook's ids become a receipt                         (webhooks/, milliseconds, no outgoing call)
+read_back() receipts become submissions, records and deliveries      (intake)
+reconcile() the server's whole list goes through the same door       (pull: at start, on a timer, by hand)
+attempt()   one delivery: the gate, then the target                  (dispatch)
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Pipeline:
         self._attachments = attachments
         self._backoff: Backoff = config.dispatch.backoff()
         self._content_key = ledger.master.derive("content of deliveries")
-        self.audiences: Mapping[str, Audience] = {name: target.audience(name) for name, target in config.targets.items()}
+        self.audiences: Mapping[str, Audience] = {
+            name: target.audience(name) for name, target in config.targets.items()
+        }
         self._routes = {
             form: tuple(name for name, target in config.targets.items() if form in target.accepts) for form in RECORDS
         }
@@ -156,7 +158,13 @@ class Pipeline:
     # Pull
 
     def reconcile(
-        self, server: str, form: str, *, full: bool = False, accept_gone: bool = False, tick: Callable[[int], None] = lambda _: None
+        self,
+        server: str,
+        form: str,
+        *,
+        full: bool = False,
+        accept_gone: bool = False,
+        tick: Callable[[int], None] = lambda _: None,
     ) -> Swept:
         """Walks the server's whole list, page by page: new, edited, reviewed, gone; nothing is sent by this.
 
@@ -168,7 +176,9 @@ class Pipeline:
 
     def withdraw(self, case: Case, recipient: str | None, reason: str, actor: str) -> list[str]:
         """Takes consent back: stops what is queued and tells whoever may hold the record; the targets that are told."""
-        return self.ledger.withdraw(case, recipient, reason, actor, lambda target: recipient is None or self._is(target, recipient))
+        return self.ledger.withdraw(
+            case, recipient, reason, actor, lambda target: recipient is None or self._is(target, recipient)
+        )
 
     def _is(self, target: str, recipient: str) -> bool:
         audience = self.audiences.get(target)
@@ -214,7 +224,12 @@ class Pipeline:
 
     def _stamp(self, delivery: Due) -> Stamp:
         return Stamp(
-            delivery.record_id, delivery.version, self.config.society, delivery.key, delivery.made_at, delivery.external_id
+            delivery.record_id,
+            delivery.version,
+            self.config.society,
+            delivery.key,
+            delivery.made_at,
+            delivery.external_id,
         )
 
     def _send(self, delivery: Due, release: Release) -> str:
@@ -304,7 +319,7 @@ class _Sweep:
         self._mark(vanished, stopped)
         mark = None if stopped == "rights" else rights.mark
         self._ledger.swept(self._server, self._form, self._listed, len(vanished), stopped, mark)
-        newly = [known for known in vanished if known.presence == "listed"]
+        newly = [known for known in vanished if known.presence != "gone"]
         return Swept(self._server, self._form, self._listed, self._changed, 0 if stopped else len(newly), stopped)
 
     def _walk(self) -> None:
@@ -333,7 +348,11 @@ class _Sweep:
                 self._ledger.review(before.id, one.review, own_account=own)
 
     def _is_news(self, one: Listed, known: Known | None) -> bool:
-        same = known is not None and (known.instance_id, known.order, known.parked) == (one.instance_id, one.order, False)
+        same = known is not None and (known.instance_id, known.order, known.parked) == (
+            one.instance_id,
+            one.order,
+            False,
+        )
         return self._full or not same
 
     def _read(self, news: Sequence[Listed]) -> None:
@@ -394,7 +413,10 @@ def _answers(value: object) -> JSON:
 
 def _finds(receipt: DueReceipt, found: Sequence[Submission]) -> bool:
     bell = receipt.bell
-    return any(one.order == bell.order if bell.order is not None else bell.root_id in {one.root_id, one.instance_id} for one in found)
+    return any(
+        one.order == bell.order if bell.order is not None else bell.root_id in {one.root_id, one.instance_id}
+        for one in found
+    )
 
 
 def clock() -> datetime:

@@ -20,7 +20,9 @@ def explain(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
         reasons: dict[str, JSON] = dict.fromkeys(sorted(answered(record)), shown.reason)
         return _told(case, target, "withheld", shown.reason, {}, [], reasons)
     held: dict[str, JSON] = {
-        question: _why(rules, question) for question in sorted(answered(record)) if not rules.may_receive(question, audience.recipient)
+        question: _why(rules, question)
+        for question in sorted(answered(record))
+        if not rules.may_receive(question, audience.recipient)
     }
     state, reason = ("waiting", waiting.reason) if isinstance(waiting, Waiting) else ("due", None)
     return _told(case, target, state, reason, dict(shown.fields), list(shown.photos), held)
@@ -51,7 +53,13 @@ def _why(rules: Policy, question: str) -> str:
 
 
 def _told(
-    case: Case, target: str, state: str, reason: str | None, fields: dict[str, JSON], photos: list[JSON], held: dict[str, JSON]
+    case: Case,
+    target: str,
+    state: str,
+    reason: str | None,
+    fields: dict[str, JSON],
+    photos: list[JSON],
+    held: dict[str, JSON],
 ) -> dict[str, JSON]:
     return {
         "id": case.record_id, "root_id": case.root_id, "form": case.form_id, "version": case.version, "target": target,

@@ -25,7 +25,9 @@ def pull_all(
         for server_name, form_id in _chosen(flow, server, form):
             task = progress.add_task(f"{server_name} {form_id}", total=None)
             try:
-                flow.reconcile(server_name, form_id, full=full, accept_gone=accept_gone, tick=partial(progress.advance, task))
+                flow.reconcile(
+                    server_name, form_id, full=full, accept_gone=accept_gone, tick=partial(progress.advance, task)
+                )
             except ServerError as error:
                 console.print(f"{error.code}: {error.where}. {error.next_step}", markup=False)
                 failed.append({"server": server_name, "form": form_id, "error": error.code})
@@ -35,7 +37,9 @@ def pull_all(
 
 def _chosen(flow: Pipeline, server: str | None, form: str | None) -> Iterator[tuple[str, str]]:
     if server is not None and server not in flow.config.servers:
-        raise Refused("pull.unknown_server", f"server {server}", f"Configured: {', '.join(flow.config.servers) or 'none'}.")
+        raise Refused(
+            "pull.unknown_server", f"server {server}", f"Configured: {', '.join(flow.config.servers) or 'none'}."
+        )
     found = [
         (name, form_id)
         for name, config in flow.config.servers.items()

@@ -63,7 +63,7 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
         lock.take()
     web = Web(create_app(flow, dispatcher.ring), host, port)
     told = threading.Event()
-    _on_signals(lambda: told.set())
+    _on_signals(told.set)
     web.start()
     if dispatch:
         dispatcher.start()

@@ -43,7 +43,11 @@ def write_configuration(path: Path, society: str, server: str, asset: str, targe
     for answer in (society, server, asset, target):
         if any(mark in answer for mark in '"\\\n'):
             raise Refused("init.bad_answer", "one of the answers", "Leave quotation marks and backslashes out.")
-    form = f'tracing_request = "{asset}"' if asset else '# tracing_request = "aXXXXXXXXXXXXXXXXXXXXXX"   # the asset uid of the project'
+    form = (
+        f'tracing_request = "{asset}"'
+        if asset
+        else '# tracing_request = "aXXXXXXXXXXXXXXXXXXXXXX"   # the asset uid of the project'
+    )
     text = _HEAD.format(society=society, server=server.rstrip("/"), form=form)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + (_TARGET.format(target=target) if target else ""), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -78,6 +79,13 @@ def policy(form_id: str, root: Path = FORMS) -> Policy:
     Raises:
         FormError: `forms.policy_faulty`, with every fault: a faulty policy lets nothing through.
     """
+    file = root / form_id / "policy.toml"
+    return _policy(form_id, root, file.stat().st_mtime_ns if file.is_file() else 0)
+
+
+@lru_cache(maxsize=64)
+def _policy(form_id: str, root: Path, _changed_at: int) -> Policy:
+    """Read once for each state of the file: the gate asks before every attempt."""
     read, faults = _read(load(form_id, root), root)
     if faults:
         raise FormError("forms.policy_faulty", f"{form_id}/policy.toml", "Mend what is listed and try again.", faults)

@@ -26,7 +26,7 @@ MOST_BODY = 10 * 1000 * 1000
 _HEADERS = {"kobo": "X-Silah-Token", "central": "X-API-Key"}
 
 
-class Refusal(Exception):  # noqa: N818 (a refusal, not an error)
+class Refusal(Exception):
     """A request that is not taken: its status and code."""
 
     def __init__(self, status: int, code: str) -> None:
@@ -81,8 +81,14 @@ def _take(pipeline: Pipeline, ring: Callable[[], None], kind: str, server: str) 
 def _authenticate(config: Config, kind: str, server: str, incoming: Request) -> None:
     """The secret in its header or as Basic password, compared in constant time; two may be live while one is changed."""
     known = config.servers.get(server)
-    secrets = [known.secret("webhook_secret"), known.secret("webhook_secret_next")] if known and known.type == kind else []
-    given = incoming.headers.get(_HEADERS[kind]) or (incoming.authorization.password if incoming.authorization else None) or ""
+    secrets = (
+        [known.secret("webhook_secret"), known.secret("webhook_secret_next")] if known and known.type == kind else []
+    )
+    given = (
+        incoming.headers.get(_HEADERS[kind])
+        or (incoming.authorization.password if incoming.authorization else None)
+        or ""
+    )
     matches = [hmac.compare_digest(given.encode(), secret.encode()) for secret in secrets if secret]
     if not any(matches):
         raise Refusal(401, "not_authentic")

@@ -41,7 +41,9 @@ class Lock:
             self._file.seek(0)
             holder = self._file.read(20).strip()
             advice = "Stop the other one first, or start this one with `--no-dispatch`."
-            raise Refused("dispatch.already_running", f"{self._path} (held by process {holder or 'unknown'})", advice) from None
+            raise Refused(
+                "dispatch.already_running", f"{self._path} (held by process {holder or 'unknown'})", advice
+            ) from None
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
@@ -66,7 +68,9 @@ class Dispatcher:
         ]
         for server, config in pipeline.config.servers.items():
             if config.reconcile_every > timedelta(0) or config.reconcile_on_start:
-                self._threads.append(threading.Thread(target=self._sweeps, args=(server,), name=f"pull-{server}", daemon=True))
+                self._threads.append(
+                    threading.Thread(target=self._sweeps, args=(server,), name=f"pull-{server}", daemon=True)
+                )
 
     def start(self) -> None:
         self._pipeline.ledger.reconsider()
@@ -113,7 +117,9 @@ class Dispatcher:
         return followed > 0
 
     def _schedule(self) -> bool:
-        return any([lane.fill() for lane in self._lanes.values()])
+        for lane in self._lanes.values():
+            lane.fill()
+        return False
 
     def _sweeps(self, server: str) -> None:
         """Pulls at start and on the timer."""
@@ -151,13 +157,13 @@ class _Lane:
         self._lock = threading.Lock()
         self._closed = False
 
-    def fill(self) -> bool:
-        """Takes what is due up to what the threads can chew; whether there may be more."""
+    def fill(self) -> None:
+        """Takes what is due, up to what the threads can chew."""
         with self._lock:
             room = self._threads * _AHEAD - len(self._busy)
             busy = frozenset(self._busy)
         if room <= self._threads or self._closed:
-            return False
+            return
         due = self._dispatcher._pipeline.ledger.due(self._target, room, busy)  # noqa: SLF001 (two halves of one thing)
         for delivery in due:
             with self._lock:
@@ -165,7 +171,6 @@ class _Lane:
                     continue
                 self._busy.add(delivery.submission_id)
             self._pool.submit(self._run, delivery)
-        return False
 
     def _run(self, delivery: Due) -> None:
         try:

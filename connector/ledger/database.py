@@ -37,7 +37,9 @@ class LedgerUnavailable(SilahError):
 def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
     """The error to show for *error*, without the statement and its values."""
     reason = type(getattr(error, "orig", None) or error).__name__
-    return LedgerUnavailable("ledger.unavailable", f"the database ({reason})", "Free disk space, restore its rights, or start it.")
+    return LedgerUnavailable(
+        "ledger.unavailable", f"the database ({reason})", "Free disk space, restore its rights, or start it."
+    )
 
 
 def milliseconds(moment: datetime) -> int:
@@ -74,7 +76,10 @@ class Database:
         if not self.embedded:
             return create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
         engine = create_engine(
-            self.url, pool_size=pool, max_overflow=8, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+            self.url,
+            pool_size=pool,
+            max_overflow=8,
+            connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))

@@ -18,7 +18,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from connector.keys import DataKey, MasterKey
 from connector.ledger import audit
@@ -255,7 +269,9 @@ class Ledger:
         """These were read back; *found* is False when the server does not have them (the pull has the last word)."""
         values = {"state": "read" if found else "void", "error": None if found else "kobo.not_found"}
         wanted = list(ids)
-        self.database.write(lambda c: c.execute(update(receipts).where(receipts.c.id.in_(wanted)).values(values)) and None)
+        self.database.write(
+            lambda c: c.execute(update(receipts).where(receipts.c.id.in_(wanted)).values(values)) and None
+        )
 
     def receipts_later(self, ids: Iterable[str], code: str, delay: timedelta) -> None:
         """Reading them back failed: try again after *delay*."""
@@ -269,7 +285,9 @@ class Ledger:
         """Adds one to a counter: all that is kept of a refused request."""
 
         def add(connection: Connection) -> None:
-            if not connection.execute(update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)).rowcount:
+            if not connection.execute(
+                update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)
+            ).rowcount:
                 connection.execute(insert(counters).values(name=name, value=1))
 
         self.database.write(add)
@@ -293,7 +311,9 @@ class Ledger:
         found: dict[str, Known] = {}
         with self.database.reading() as connection:
             for some in _chunks(roots):
-                rows = connection.execute(select(submissions).where(*_case(server, form_id), submissions.c.root_id.in_(some)))
+                rows = connection.execute(
+                    select(submissions).where(*_case(server, form_id), submissions.c.root_id.in_(some))
+                )
                 found.update((row.root_id, _known(row)) for row in rows)
         return found
 
@@ -347,7 +367,17 @@ class Ledger:
             ).first()
         if row is None:
             return None
-        return Case(row.id, row.record_id, row.server, row.form_id, row.root_id, row.version, row.state, row.presence, row.parked)
+        return Case(
+            row.id,
+            row.record_id,
+            row.server,
+            row.form_id,
+            row.root_id,
+            row.version,
+            row.state,
+            row.presence,
+            row.parked,
+        )
 
     # Reviews, vanishing, withdrawal
 
@@ -375,7 +405,9 @@ class Ledger:
 
         self.database.write(job)
 
-    def withdraw(self, case_: Case, recipient: str | None, reason: str, actor: str, reached: Callable[[str], bool]) -> list[str]:
+    def withdraw(
+        self, case_: Case, recipient: str | None, reason: str, actor: str, reached: Callable[[str], bool]
+    ) -> list[str]:
         """Takes consent back: what is queued stops, and whoever may hold the record is told. Returns those targets.
 
         Args:
@@ -393,7 +425,9 @@ class Ledger:
     def due(self, target: str, limit: int, busy: Iterable[int] = ()) -> list[Due]:
         """The deliveries of *target* whose time has come, oldest first, without the submissions in *busy*."""
         query = (
-            select(deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id)
+            select(
+                deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id
+            )
             .join(submissions, submissions.c.id == deliveries.c.submission_id)
             .where(
                 deliveries.c.target == target,
@@ -417,7 +451,9 @@ class Ledger:
     def next_due_at(self) -> datetime | None:
         """When the earliest waiting attempt falls due."""
         with self.database.reading() as connection:
-            value = connection.execute(select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "due")).scalar()
+            value = connection.execute(
+                select(func.min(deliveries.c.next_at)).where(deliveries.c.state == "due")
+            ).scalar()
         return moment(value) if value is not None else None
 
     def approval(self, delivery: Due) -> Approval:
@@ -462,7 +498,9 @@ class Ledger:
         connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(values))
         return True
 
-    def delivered(self, delivery: Due, external_id: str | None, dropped: Sequence[str], detail: Mapping[str, JSON]) -> None:
+    def delivered(
+        self, delivery: Due, external_id: str | None, dropped: Sequence[str], detail: Mapping[str, JSON]
+    ) -> None:
         """The target holds it."""
 
         def job(connection: Connection) -> None:
@@ -484,7 +522,9 @@ class Ledger:
 
         self.database.write(job)
 
-    def later(self, delivery: Due, code: str, status: int | None, delay: timedelta, *, sent: bool, begun: bool = True) -> None:
+    def later(
+        self, delivery: Due, code: str, status: int | None, delay: timedelta, *, sent: bool, begun: bool = True
+    ) -> None:
         """It did not arrive: try again after *delay*. *sent* is False when the target surely has nothing of it,
         *begun* when `begin` did not count the attempt."""
         values: dict[str, object] = {"next_at": milliseconds(self.now() + delay), "error": code, "status": status}
@@ -518,7 +558,14 @@ class Ledger:
         self.database.write(job)
 
     def _finish(
-        self, delivery: Due, code: str, status: int | None, values: Mapping[str, object], *, sent: bool, event: str | None = None
+        self,
+        delivery: Due,
+        code: str,
+        status: int | None,
+        values: Mapping[str, object],
+        *,
+        sent: bool,
+        event: str | None = None,
     ) -> None:
         def job(connection: Connection) -> None:
             self._attempt(connection, delivery, code, status)
@@ -538,7 +585,9 @@ class Ledger:
 
     # Sweeps and the account
 
-    def swept(self, server: str, form_id: str, listed: int | None, vanished: int, stopped: str | None, rights: str | None) -> None:
+    def swept(
+        self, server: str, form_id: str, listed: int | None, vanished: int, stopped: str | None, rights: str | None
+    ) -> None:
         """Notes how the comparison with the server's whole list ended."""
 
         def job(connection: Connection) -> None:
@@ -565,7 +614,7 @@ class Ledger:
             sweep = connection.execute(
                 select(sweeps).where(sweeps.c.server == server, sweeps.c.form_id == form_id)
             ).first()
-            counted = dict(connection.execute(_account_query(server, form_id)).tuples().all())
+            counted = dict(connection.execute(_account_query(server, form_id)).all())
         listed = sweep.listed or 0 if sweep else 0
         stopped = sweep.stopped if sweep else None
         return Account(
@@ -578,7 +627,9 @@ class Ledger:
     def queue(self, states: Sequence[str] = (), target: str | None = None) -> list[QueueRow]:
         """Deliveries (and submissions that could not be read), newest last."""
         case_ = (submissions.c.root_id, submissions.c.form_id, submissions.c.presence, submissions.c.parked)
-        query = select(deliveries, submissions.c.state.label("case_state"), *case_).join(submissions, submissions.c.id == deliveries.c.submission_id)
+        query = select(deliveries, submissions.c.state.label("case_state"), *case_).join(
+            submissions, submissions.c.id == deliveries.c.submission_id
+        )
         query = query.where(deliveries.c.state != "superseded").order_by(deliveries.c.made_at, deliveries.c.id)
         if target:
             query = query.where(deliveries.c.target == target)
@@ -594,7 +645,9 @@ class Ledger:
     def history(self, delivery_id: str) -> list[tuple[datetime, str, int | None]]:
         """(when, outcome, status) of every attempt."""
         with self.database.reading() as connection:
-            rows = connection.execute(select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.id))
+            rows = connection.execute(
+                select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.id)
+            )
             return [(moment(row.at), row.outcome, row.status) for row in rows]
 
     def replay(self, row_id: str, actor: str) -> bool:
@@ -616,7 +669,9 @@ class Ledger:
             if row is None:
                 return False
             connection.execute(
-                update(deliveries).where(deliveries.c.id == row_id).values(state="due", next_at=at, tried_at=None, error=None)
+                update(deliveries)
+                .where(deliveries.c.id == row_id)
+                .values(state="due", next_at=at, tried_at=None, error=None)
             )
             audit.append(connection, self.now(), Entry("replayed", actor, row.record_id, row.target))
             return True
@@ -643,8 +698,12 @@ class Ledger:
             ).first()
             if row is None:
                 return False
-            connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(state="discarded", error=reason))
-            audit.append(connection, self.now(), Entry("discarded", actor, row.record_id, row.target, {"reason": reason}))
+            connection.execute(
+                update(deliveries).where(deliveries.c.id == delivery_id).values(state="discarded", error=reason)
+            )
+            audit.append(
+                connection, self.now(), Entry("discarded", actor, row.record_id, row.target, {"reason": reason})
+            )
             return True
 
         return self.database.write(job)
@@ -661,10 +720,14 @@ class Ledger:
             if row is None:
                 return "unknown"
             mine = {"submission_id": row.submission_id, "version": row.version, "target": row.target, "user": user}
-            if connection.execute(select(releases).where(*(releases.c[key] == value for key, value in mine.items()))).first():
+            if connection.execute(
+                select(releases).where(*(releases.c[key] == value for key, value in mine.items()))
+            ).first():
                 return "same_user"
             connection.execute(insert(releases).values(**mine, at=milliseconds(self.now())))
-            audit.append(connection, self.now(), Entry("released", user, row.record_id, row.target, {"version": row.version}))
+            audit.append(
+                connection, self.now(), Entry("released", user, row.record_id, row.target, {"version": row.version})
+            )
             _wake(connection, row.submission_id, milliseconds(self.now()))
             return None
 
@@ -677,7 +740,11 @@ class Ledger:
             connection.execute(delete(pauses).where(pauses.c.target == target))
             if paused:
                 connection.execute(insert(pauses).values(target=target, reason=reason, at=milliseconds(self.now())))
-            audit.append(connection, self.now(), Entry("paused" if paused else "resumed", actor, target=target, detail={"reason": reason}))
+            audit.append(
+                connection,
+                self.now(),
+                Entry("paused" if paused else "resumed", actor, target=target, detail={"reason": reason}),
+            )
 
         self.database.write(job)
 
@@ -689,15 +756,21 @@ class Ledger:
         """Looks at everything withheld or waiting once more: policy, agreements or the clock may have changed."""
         at = milliseconds(self.now())
         self.database.write(
-            lambda c: c.execute(update(deliveries).where(deliveries.c.state.in_(("withheld", "waiting"))).values(state="due", next_at=at))
-            and None
+            lambda c: (
+                c.execute(
+                    update(deliveries)
+                    .where(deliveries.c.state.in_(("withheld", "waiting")))
+                    .values(state="due", next_at=at)
+                )
+                and None
+            )
         )
 
     def gauges(self) -> dict[tuple[str, str], tuple[int, int]]:
         """(target, state) -> (how many, when the oldest was made), for the metrics."""
         query = select(deliveries.c.target, deliveries.c.state, func.count(), func.min(deliveries.c.made_at))
         with self.database.reading() as connection:
-            rows = connection.execute(query.group_by(deliveries.c.target, deliveries.c.state)).tuples().all()
+            rows = connection.execute(query.group_by(deliveries.c.target, deliveries.c.state)).all()
         return {(target, state): (count, oldest) for target, state, count, oldest in rows}
 
     @property
@@ -742,11 +815,9 @@ class _Intake:
         ids: dict[str, int] = {}
         for some in _chunks(list(keys)):
             query = select(submissions.c.record_id, submissions.c.id).where(submissions.c.record_id.in_(some))
-            ids.update(self._connection.execute(query).tuples().all())
+            ids.update(self._connection.execute(query).all())
         self._connection.execute(insert(data_keys), [self._wrapped(record, key) for record, key in keys.items()])
-        made = [
-            self._version(ids[one.submission.record_id], 1, one, keys[one.submission.record_id]) for one in fresh
-        ]
+        made = [self._version(ids[one.submission.record_id], 1, one, keys[one.submission.record_id]) for one in fresh]
         self._connection.execute(insert(versions), made)
         rows = [
             _delivery(ids[one.submission.record_id], 1, target, Action.UPSERT, self._at)
@@ -816,7 +887,9 @@ class _Intake:
         return self._connection.execute(query.limit(1)).scalar()
 
     def _replace_version(self, row: Row[Any], version: int, one: Prepared) -> None:
-        wrapped = self._connection.execute(select(data_keys.c.wrapped).where(data_keys.c.record_id == row.record_id)).scalar_one()
+        wrapped = self._connection.execute(
+            select(data_keys.c.wrapped).where(data_keys.c.record_id == row.record_id)
+        ).scalar_one()
         key = self._master.unwrap(wrapped, row.record_id)
         place = (versions.c.submission_id == row.id, versions.c.version == version)
         self._connection.execute(delete(versions).where(*place))
@@ -869,7 +942,9 @@ class _Withdrawal:
 
     def _note(self, recipient: str) -> None:
         place = {"submission_id": self._case.id, "recipient": recipient}
-        self._connection.execute(delete(withdrawals).where(*(withdrawals.c[key] == value for key, value in place.items())))
+        self._connection.execute(
+            delete(withdrawals).where(*(withdrawals.c[key] == value for key, value in place.items()))
+        )
         self._connection.execute(insert(withdrawals).values(**place, reason=self._reason, at=self._at))
 
 
@@ -895,7 +970,9 @@ def _approval(connection: Connection, submission_id: int, version: int, target: 
             releases.c.submission_id == submission_id, releases.c.version == version, releases.c.target == target
         )
     ).scalars()
-    withdrawn = connection.execute(select(withdrawals.c.recipient).where(withdrawals.c.submission_id == submission_id)).scalars()
+    withdrawn = connection.execute(
+        select(withdrawals.c.recipient).where(withdrawals.c.submission_id == submission_id)
+    ).scalars()
     return Approval(row.approved_version == version, frozenset(users), frozenset(withdrawn))
 
 
@@ -915,7 +992,9 @@ def _maybe_holds(connection: Connection, submission_id: int, target: str) -> boo
 
 
 def _remake(connection: Connection, delivery: Due, at: int) -> None:
-    connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(state="superseded", error="content.changed"))
+    connection.execute(
+        update(deliveries).where(deliveries.c.id == delivery.id).values(state="superseded", error="content.changed")
+    )
     _make(connection, delivery.submission_id, delivery.version, delivery.target, delivery.action, at)
 
 
@@ -940,7 +1019,9 @@ def _make(connection: Connection, submission_id: int, version: int, target: str,
     connection.execute(insert(deliveries).values(_delivery(submission_id, version, target, action, at, revision)))
 
 
-def _delivery(submission_id: int, version: int, target: str, action: Action, at: int, revision: int = 0) -> dict[str, object]:
+def _delivery(
+    submission_id: int, version: int, target: str, action: Action, at: int, revision: int = 0
+) -> dict[str, object]:
     return {
         "id": f"dl_{secrets.token_hex(12)}", "submission_id": submission_id, "version": version, "target": target,
         "action": str(action), "revision": revision, "state": "due", "attempts": 0, "next_at": at, "made_at": at,
@@ -1020,13 +1101,32 @@ def _due(row: Row[Any]) -> Due:
 
 
 def _queue_row(row: Row[Any]) -> QueueRow:
-    reason = row.case_state if row.case_state != "live" else row.presence if row.presence in HELD else "parked" if row.parked else None
+    reason = (
+        row.case_state
+        if row.case_state != "live"
+        else row.presence
+        if row.presence in HELD
+        else "parked"
+        if row.parked
+        else None
+    )
     held = reason and row.state in OPEN and row.action == Action.UPSERT
     state, error = ("held", reason) if held else (row.state, row.error)
     next_at = moment(row.next_at) if state == "due" else None
     dropped = tuple(json.loads(row.dropped)) if row.dropped else ()
     return QueueRow(
-        row.id, row.root_id, row.form_id, row.target, row.action, state, row.attempts, error, next_at, row.version, row.status, dropped
+        row.id,
+        row.root_id,
+        row.form_id,
+        row.target,
+        row.action,
+        state,
+        row.attempts,
+        error,
+        next_at,
+        row.version,
+        row.status,
+        dropped,
     )
 
 
@@ -1036,7 +1136,9 @@ def _parked_row(row: Row[Any]) -> QueueRow:
 
 
 def _receipt_row(row: Row[Any]) -> QueueRow:
-    return QueueRow(row.id, row.root_id, row.form_id, None, "read", "due", row.attempts, row.error, moment(row.next_at), 0, None)
+    return QueueRow(
+        row.id, row.root_id, row.form_id, None, "read", "due", row.attempts, row.error, moment(row.next_at), 0, None
+    )
 
 
 def _chunks(items: Sequence[int] | Sequence[str]) -> Iterable[Sequence[int] | Sequence[str]]:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")
@@ -22,8 +35,15 @@ receipts = Table(
     Column("error", String),
     Column("kept_at", BigInteger, nullable=False),
 )
-Index("receipts_once", receipts.c.server, receipts.c.form_id, receipts.c.root_id, receipts.c.ord, receipts.c.instance_id)
-Index("receipts_due", receipts.c.next_at, sqlite_where=receipts.c.state == "new", postgresql_where=receipts.c.state == "new")
+Index(
+    "receipts_once", receipts.c.server, receipts.c.form_id, receipts.c.root_id, receipts.c.ord, receipts.c.instance_id
+)
+Index(
+    "receipts_due",
+    receipts.c.next_at,
+    sqlite_where=receipts.c.state == "new",
+    postgresql_where=receipts.c.state == "new",
+)
 
 submissions = Table(
     "submissions",

@@ -47,7 +47,9 @@ class Users:
                 raise Refused("user.exists", f"user {name}", "Choose another name.")
             sealed = self._key.seal(secret.encode(), f"user {name}")
             at = milliseconds(self._now())
-            connection.execute(insert(users).values(name=name, secret=sealed, role=role, disabled=False, last_step=0, added_at=at))
+            connection.execute(
+                insert(users).values(name=name, secret=sealed, role=role, disabled=False, last_step=0, added_at=at)
+            )
             audit.append(connection, self._now(), Entry("user_added", actor, detail={"user": name, "role": role}))
 
         self._database.write(job)

@@ -108,14 +108,18 @@ class Kobo:
         self._account: str | None = None
 
     def bell(self, body: JSON) -> Bell:
-        advice = "Register the hook with `silah forms publish`, or send `_id`, `_uuid`, `meta/rootUuid`, `_xform_id_string`."
+        advice = (
+            "Register the hook with `silah forms publish`, or send `_id`, `_uuid`, `meta/rootUuid`, `_xform_id_string`."
+        )
         try:
             told = _Bell.model_validate(body)
         except ValidationError:
             raise NotASubmission("webhook.not_a_submission", f"a webhook of {self.name}", advice) from None
         form_id = self._forms.get(told.asset)
         if form_id is None:
-            raise NotASubmission("webhook.unknown_form", f"a webhook of {self.name}", f"Name the form under [servers.{self.name}.forms].")
+            raise NotASubmission(
+                "webhook.unknown_form", f"a webhook of {self.name}", f"Name the form under [servers.{self.name}.forms]."
+            )
         root = bare_uuid(told.root or told.uuid or "")
         if not root and told.id is None:
             raise NotASubmission("webhook.no_id", f"a webhook of {self.name}", advice)
@@ -140,7 +144,9 @@ class Kobo:
         after = 0
         while True:
             query = {"_id": {"$gt": after}}
-            page = self._page(form_id, query=json.dumps(query), sort='{"_id":1}', limit=str(_PAGE), fields=json.dumps(_LIGHT))
+            page = self._page(
+                form_id, query=json.dumps(query), sort='{"_id":1}', limit=str(_PAGE), fields=json.dumps(_LIGHT)
+            )
             rows = [_parse_row(row, self.name) for row in page.results]
             if not rows:
                 return
@@ -248,7 +254,9 @@ def _answer(value: object) -> Answer:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
-        return tuple({key: _answer(inner) for key, inner in entry.items() if inner not in (None, "")} for entry in value)
+        return tuple(
+            {key: _answer(inner) for key, inner in entry.items() if inner not in (None, "")} for entry in value
+        )
     return json.dumps(value)
 
 
@@ -262,13 +270,23 @@ def _refused(server: str, status: int, retry_after: timedelta | None) -> ServerE
     where = f"server {server} answered {status}"
     match status:
         case 401:
-            return ServerError("kobo.unauthorized", where, "Put a valid API token into the variable that `token_env` names.")
+            return ServerError(
+                "kobo.unauthorized", where, "Put a valid API token into the variable that `token_env` names."
+            )
         case 403 | 404:
-            advice = "Give our account the right 'view submissions' on the project, or mend the asset uid under `forms`."
+            advice = (
+                "Give our account the right 'view submissions' on the project, or mend the asset uid under `forms`."
+            )
             return ServerError("kobo.no_right", where, advice)
         case 429:
-            return ServerError("kobo.too_many", where, "It asks us to slow down; it is tried again.", retry_after=retry_after)
+            return ServerError(
+                "kobo.too_many", where, "It asks us to slow down; it is tried again.", retry_after=retry_after
+            )
         case status if 300 <= status < 400:  # noqa: PLR2004 (RFC 9110: redirection)
-            return ServerError("kobo.redirected", where, "Write the final address as the server's `url`; redirects are not followed.")
+            return ServerError(
+                "kobo.redirected", where, "Write the final address as the server's `url`; redirects are not followed."
+            )
         case _:
-            return ServerError("kobo.server_error", where, "Nothing is lost: it is tried again.", retry_after=retry_after)
+            return ServerError(
+                "kobo.server_error", where, "Nothing is lost: it is tried again.", retry_after=retry_after
+            )

@@ -20,7 +20,7 @@ from connector.model import JSON, Action, Receipt
 from connector.outbound import Answer, Caller, Unreachable
 from connector.targets import Effect, Health
 
-_SECRET_PREFIX = "whsec_"
+_SECRET_PREFIX = "whsec_"  # noqa: S105 (what a secret begins with)
 _MOST_ANSWER = 1 << 20
 _NOT_PERMANENT = frozenset({408, 425, 429})
 _HOPELESS = frozenset({401, 403})
@@ -55,7 +55,11 @@ class Rest:
         headers = {"Idempotency-Key": key}
         if self._secret is not None:
             timestamp = str(int(self._clock()))
-            headers |= {"webhook-id": key, "webhook-timestamp": timestamp, "webhook-signature": sign(self._secret, key, timestamp, body)}
+            headers |= {
+                "webhook-id": key,
+                "webhook-timestamp": timestamp,
+                "webhook-signature": sign(self._secret, key, timestamp, body),
+            }
         return headers
 
     def check(self) -> Health:
@@ -70,7 +74,9 @@ class Rest:
         return Health(ok=True)
 
     def _unreachable(self, error: Unreachable) -> TargetError:
-        return TargetError(f"target.{error.code}", f"target {self.name}", "It is tried again; look whether the target runs.")
+        return TargetError(
+            f"target.{error.code}", f"target {self.name}", "It is tried again; look whether the target runs."
+        )
 
     def _refused(self, answer: Answer) -> TargetError:
         status = answer.status

@@ -77,7 +77,9 @@ def read_cautions(form: FormDefinition, submission: Submission, entry: Entry) ->
         danger="search_danger" in form.questions and entry.text("search_danger") != "no",
         restricted=any(_is_restriction(name) for one in every for name in one.values),
         detention=form.form_id in _DETENTION_FORMS or any(_tells_of_detention(one) for one in every),
-        supervisor=any(bool(one.codes(name) & _SUPERVISOR_CAUSES) for one in every for name in one.values if "cause" in name),
+        supervisor=any(
+            bool(one.codes(name) & _SUPERVISOR_CAUSES) for one in every for name in one.values if "cause" in name
+        ),
         child=not _enquirer_is_adult(submission, entry),
         never_tell=entry.codes("restrict_recipients"),
         never_send=entry.codes("restrict_fields"),

@@ -19,7 +19,6 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-from connector.errors import TransformError
 from connector.model import Cautions, Consent
 from connector.transforms import dates
 from connector.transforms.values import Entry, FileName, Value
@@ -182,7 +181,9 @@ def _field_value(field: Field, entry: Entry, stated_on: date, prefix: str) -> ob
         return _said_date(entry, mark, prefix, stated_on)
     model = cast("type[Part]", field.model)
     if isinstance(mark, Each):
-        return [_collect(model, one, stated_on, inner) for one in entry.repeats.get(mark.repeat.replace("{p}", prefix), ())]
+        return [
+            _collect(model, one, stated_on, inner) for one in entry.repeats.get(mark.repeat.replace("{p}", prefix), ())
+        ]
     return _collect(model, entry, stated_on, inner) or None
 
 
@@ -248,8 +249,16 @@ def _date_names(mark: Born | Dated, prefix: str) -> Mapping[str, str]:
     """The block's question for each piece of a date."""
     start = mark.prefix.replace("{p}", prefix)
     date_ = f"{start}dob" if isinstance(mark, Born) else f"{start}date"
-    ages = {piece: f"{start}{piece}" for piece in ("age", "age_on", "age_min", "age_max")} if isinstance(mark, Born) else {}
-    alone = {"year_alone": f"{start}birth_year", "year_calendar": f"{start}birth_year_cal"} if isinstance(mark, Born) else {}
+    ages = (
+        {piece: f"{start}{piece}" for piece in ("age", "age_on", "age_min", "age_max")}
+        if isinstance(mark, Born)
+        else {}
+    )
+    alone = (
+        {"year_alone": f"{start}birth_year", "year_calendar": f"{start}birth_year_cal"}
+        if isinstance(mark, Born)
+        else {}
+    )
     same = {"year_alone": f"{date_}_year", "year_calendar": f"{date_}_cal"}
     none = dict.fromkeys(("age", "age_on", "age_min", "age_max"), f"{date_}_raw") if isinstance(mark, Dated) else {}
     return {
@@ -262,7 +271,7 @@ def _inner_model(info: FieldInfo) -> type[Part] | None:
     return next((one for one in _parts_in(info.annotation)), None)
 
 
-def _parts_in(annotation: Any) -> Iterator[type[Part]]:  # noqa: ANN401 (a type expression has no better type)
+def _parts_in(annotation: Any) -> Iterator[type[Part]]:
     if isinstance(annotation, type) and issubclass(annotation, Part):
         yield annotation
     for inner in get_args(annotation):

@@ -54,7 +54,9 @@ class Entry:
 
 
 _Reader = Callable[[str], Value]
-_PLAIN = frozenset({"text", "calculate", "barcode", "hidden", "start", "end", "today", "username", "trigger", "acknowledge", "audit"})
+_PLAIN = frozenset(
+    {"text", "calculate", "barcode", "hidden", "start", "end", "today", "username", "trigger", "acknowledge", "audit"}
+)
 _FILES = frozenset({"image", "audio", "video", "file", "background-audio"})
 _READERS: Mapping[str, _Reader] = {
     "integer": int,
@@ -130,7 +132,9 @@ class _Reading:
     def _known(self, question: Question, path: str, code: str) -> str:
         choices = self._form.choices.get(question.list_name) if question.list_name else None
         if choices is not None and code not in _names(choices.names):
-            raise TransformError("answer.unknown_choice", path, "Add the choice to the form's list, or mend the record, then replay.")
+            raise TransformError(
+                "answer.unknown_choice", path, "Add the choice to the form's list, or mend the record, then replay."
+            )
         return code
 
 

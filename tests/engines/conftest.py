@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from javarosa import Filled, fill, media_of
+from tests.engines.javarosa import Filled, fill, media_of
 
 from forms.compiler import build
 from forms.engines import convert

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from javarosa import Filled, Tries, fill, media_of, record_to_kobo_json
+from tests.engines.javarosa import Filled, Tries, fill, media_of, record_to_kobo_json
 
 from forms.compiler import build
 from forms.engines import convert

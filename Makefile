@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+.PHONY: install install-test run test check bench soak eval samples clean
+
+install: $(VENV)/.installed  ## make .venv with the locked dependencies
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Silah needs Python 3.11 or newer: PYTHON=python3.12 make install"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing. On Debian: apt install python3-venv"; exit 1; }
+	$(PIP) install -c requirements.lock -e .
+	@touch $@
+
+install-test: $(VENV)/.installed-test
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) install -c requirements.lock -e '.[test]'
+	@touch $@
+
+run: install  ## serve silah.toml; without one, the sandbox
+	@if [ -f "$${SILAH_CONFIG:-silah.toml}" ]; then exec $(BIN)/silah serve; else exec $(BIN)/silah sandbox; fi
+
+check: install-test  ## everything that needs no running: lint, types, imports, forms
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/silah forms check
+
+test: check  ## all of it
+	$(BIN)/pytest -n 2 --dist loadfile
+
+eval: install-test  ## names: recall at fixed false positives
+	$(BIN)/python -m tests.evaluation.names
+
+samples: install-test  ## fill the sandbox's requests in anew, with JavaRosa
+	$(BIN)/python -m tests.samples
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
