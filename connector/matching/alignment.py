@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import accumulate
 
 from connector.matching.letters import Script, script_of
 from connector.matching.sounds import units_of
@@ -61,25 +62,28 @@ def _table_for(left: str, right: str) -> Weights:
 
 def _best_alignment(left: tuple[str, ...], right: tuple[str, ...], weights: Weights) -> float:
     """The greatest sum of weights over all alignments that keep the order (Needleman-Wunsch)."""
-    added = [weights.get(_NOTHING, {}).get(unit, _DROPPED) for unit in right]
-    above = [0.0]
-    for cost in added:
-        above.append(above[-1] + cost)
+    nothing = weights.get(_NOTHING, {})
+    added = [nothing.get(unit, _DROPPED) for unit in right]
+    columns = range(len(right))
+    above = list(accumulate(added, initial=0.0))
     for unit in left:
         row = weights.get(unit, {})
         dropped = row.get(_NOTHING, _DROPPED)
-        best = above[0] + dropped
-        here = [best]
         diagonal = above[0]
-        for column, other in enumerate(right):
-            up = above[column + 1]
+        best = above[0] = diagonal + dropped
+        for column in columns:  # the inner loop of all matching: conditions are twice as fast as max()
+            other = right[column]
             same = row.get(other)
             if same is None:
                 same = _SAME_UNKNOWN if unit == other else _DIFFERENT
-            best = max(diagonal + same, up + dropped, best + added[column])
-            here.append(best)
-            diagonal = up
-        above = here
+            same += diagonal
+            diagonal = above[column + 1]
+            best += added[column]
+            if best < diagonal + dropped:  # noqa: PLR1730
+                best = diagonal + dropped
+            if best < same:  # noqa: PLR1730
+                best = same
+            above[column + 1] = best
     return above[-1]
 
 

@@ -21,6 +21,7 @@ LONGEST_NAME = 200
 """Characters of a name that are looked at; no civil name is longer, and the time stays bounded."""
 
 _ZERO_WIDTH_NON_JOINER = "\u200c"
+_WORD = re.compile(r"[^\W_]+")
 
 # Letters that are the same letter in a name's key. Persian and Urdu letters with a sound of their
 # own (پ چ ژ گ ڤ) stay: their nearness to ب ج ز ك ف is in the table of weights.
@@ -64,13 +65,21 @@ _LATIN_LETTERS = {
     "ḏ": "dh",
     "ʿʾʻʼ'’‘`´ʹ′": "",
 }
-_CYRILLIC_LETTERS = dict(
-    zip(
-        "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґқғұүһәөңўҳҷӣӯ",
-        "a b v g d e yo zh z i y k l m n o p r s t u f kh ts ch sh sh _ y _ e yu ya i yi e g q gh u u h a o ng u h j i u".split(),
-        strict=True,
-    )
+_CYRILLIC_SINGLE = str.maketrans(
+    "абвгдезийклмнопрстуфыэіїєґқғұүһәөўҳҷӣӯ", "abvgdeziyklmnoprstufyeiiegqguuhaouhjiu", "ьъ"
 )
+_CYRILLIC_PAIRS = {
+    "ё": "yo",
+    "ж": "zh",
+    "х": "kh",
+    "ц": "ts",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "sh",
+    "ю": "yu",
+    "я": "ya",
+    "ң": "ng",
+}
 # A Cyrillic or Greek letter inside an otherwise Latin word was put there by its looks.
 _LOOKS_LATIN = str.maketrans("авеікмнорстухѕјһαβεικνορτυχ", "abeikmhopctyxsjhabeiknoptux")
 
@@ -88,7 +97,7 @@ def _spread(table: dict[str, str]) -> dict[int, str]:
 
 
 _FOLDED = _spread(_ARABIC_LETTERS) | _spread(_LATIN_LETTERS)
-_CYRILLIC = {ord(letter): to.replace("_", "") for letter, to in _CYRILLIC_LETTERS.items()}
+_CYRILLIC = _CYRILLIC_SINGLE | _spread(_CYRILLIC_PAIRS)
 
 
 def _is_arabic(letter: str) -> bool:
@@ -112,6 +121,8 @@ def script_of(word: str) -> Script:
 
 def _without_marks(text: str) -> str:
     """Drop vowel signs, accents, tatweel and marks of direction; ç alone keeps its cedilla."""
+    if text.isascii():
+        return text.replace("'", "").replace("`", "")
     composed = unicodedata.normalize("NFC", text).translate(_FOLDED)
     split = unicodedata.normalize("NFKD", composed.replace("ç", "\ue000")).replace("\ue000", "ç")
     return "".join(letter for letter in split if unicodedata.category(letter) not in {"Mn", "Me", "Cf"})
@@ -119,6 +130,8 @@ def _without_marks(text: str) -> str:
 
 def _in_one_script(word: str) -> str:
     """Bring a Cyrillic word to Latin letters, and lookalikes in a Latin word to what they look like."""
+    if word.isascii():
+        return word
     if any(_is_latin(letter) for letter in word):
         return word.translate(_LOOKS_LATIN)
     return word.translate(_CYRILLIC)
@@ -132,13 +145,10 @@ def _as_arabic_spells(word: str) -> str:
     return re.sub("ە(?=.)", "", started).replace("ە", "ه").replace("ئ", "ي").replace("وو", "و")
 
 
-def _words(text: str) -> list[str]:
-    kept = [letter if unicodedata.category(letter)[0] in "LN" else " " for letter in text]
-    return "".join(kept).split()
-
-
 def _digits_in_place(word: str) -> str:
     """Digits stay only inside a Latin word, where they are letters of Arabizi (7asan, 3ali)."""
+    if word.isalpha():
+        return word
     plain = "".join(str(unicodedata.digit(letter, "")) or letter for letter in word)
     if any(_is_latin(letter) for letter in plain):
         return "".join(letter for letter in plain if letter.isalpha() or letter in "2356789")
@@ -157,5 +167,5 @@ def fold(text: str) -> tuple[str, ...]:
     """
     compatible = unicodedata.normalize("NFKC", text[:LONGEST_NAME])[:LONGEST_NAME]
     joined = compatible.replace(_ZERO_WIDTH_NON_JOINER, " ").replace("İ", "i").lower()
-    words = (_digits_in_place(_in_one_script(word)) for word in _words(_without_marks(joined)))
+    words = (_digits_in_place(_in_one_script(word)) for word in _WORD.findall(_without_marks(joined)))
     return tuple(_as_arabic_spells(word) for word in words if word)

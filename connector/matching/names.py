@@ -1,119 +1,131 @@
 """One score for two names, with its reasons: `score_names` and `explain_names`.
 
-The parts of both names are paired so that the weights sum highest, free of order; the score is a
-logistic function of the sum, of the weakest pair, of parts left over on one side and of order.
-Nothing is said by it alone: two people look at every candidate.
+The parts of both names are paired so that the likeliest go together, free of order. The score is a
+logistic function of what the pairs say together, of the least likely pair, of parts left over on one
+side and of order. It is never enough by itself: two people look at every candidate.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
+from connector.matching.reasons import Reason
 from connector.matching.structure import Part, named_parts, plain_part
 from connector.matching.words import Weight, weight_of_parts
 
-__all__ = ["NamePair", "NameScore", "PairedParts", "explain_names", "name_weight", "score_names"]
-
-_BASE = -3.0
-_SUM = 0.45
-_WEAKEST = 0.9
-_LEFT_OVER = -0.9
-_LEFT_OVER_OF_ONE = -3.5
-_FAMILY_NAME_FIRST = -2.0
-_OUT_OF_ORDER = -4.0
-_MOST = 12.0  # the logistic function is flat beyond
+__all__ = ["NameScore", "explain_names", "score_file", "score_names"]
 
 
-@dataclass(frozen=True, slots=True)
-class PairedParts:
-    """Two parts taken for one, by their places, and their weight."""
+@dataclass(frozen=True)
+class NameWeights:
+    """What makes the log odds of two names (nats); README of the choice: docs/matching.md."""
 
-    left: int
-    right: int
-    weight: Weight
+    base: float = -3.0
+    said: float = 0.45  # for a nat of what all pairs of parts say
+    weakest: float = 0.9  # for a nat of the least likely pair: a brother differs in one part only
+    left_over: float = -0.9  # for a part that one name has more, at most two of them
+    left_over_beside_one: float = -3.5  # the same if only one part is shared: Ahmad, Ahmad Karimi
+    family_first: float = -2.0  # order-free, but order is a hint
+    swapped: float = -4.0  # father and son bear each other's names
+    most: float = 12.0  # the logistic function is flat beyond
 
 
-@dataclass(frozen=True, slots=True)
-class NamePair:
-    """How two names were laid side by side."""
-
-    pairs: tuple[PairedParts, ...]
-    left_over: int
-    weight: float
+WEIGHTS = NameWeights()
+_SURELY_ALIKE = 4.0
+_SAYS_LITTLE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class NameScore:
-    """A score 0..1 and what it rests on, one line a reason, without any part of the names in it."""
+    """The *value* 0..1, its log odds *weight* (None if nothing can be said) and the *reasons*."""
 
     value: float
-    reasons: tuple[str, ...]
+    weight: float | None
+    reasons: tuple[Reason, ...]
 
 
-def _paired(left: tuple[Part, ...], right: tuple[Part, ...]) -> tuple[PairedParts, ...]:
-    """Pair parts greedily by weight, the nearest places first among equals; each is used once."""
-    choices = [
-        PairedParts(i, j, weight_of_parts(one, other)) for i, one in enumerate(left) for j, other in enumerate(right)
-    ]
-    choices.sort(key=lambda pair: (-pair.weight.alike, abs(pair.left - pair.right), pair.left, pair.right))
-    used_left: set[int] = set()
-    used_right: set[int] = set()
+NOTHING_TO_COMPARE = NameScore(0.0, None, (Reason("name.nothing", 0.0),))
+
+Pairing = list[tuple[int, int, Weight]]
+"""Parts taken for one: place in the left name, place in the right name, weight."""
+
+
+def _paired(left: tuple[Part, ...], right: tuple[Part, ...]) -> Pairing:
+    """Pair parts greedily by likeness, the nearest places first among equals; each is used once."""
+    choices = []
+    for i, one in enumerate(left):
+        for j, other in enumerate(right):
+            weight = weight_of_parts(one, other)
+            choices.append((-weight.alike, abs(i - j), i, j, weight))
+    choices.sort()
+    taken_left: set[int] = set()
+    taken_right: set[int] = set()
     pairs = []
-    for pair in choices:
-        if pair.left not in used_left and pair.right not in used_right:
-            used_left.add(pair.left)
-            used_right.add(pair.right)
-            pairs.append(pair)
-    return tuple(sorted(pairs, key=lambda pair: pair.left))
+    for _, _, i, j, weight in choices:
+        if i not in taken_left and j not in taken_right:
+            taken_left.add(i)
+            taken_right.add(j)
+            pairs.append((i, j, weight))
+    return sorted(pairs)
 
 
-def _side_by_side(left: tuple[Part, ...], right: tuple[Part, ...]) -> NamePair:
-    pairs = _paired(left, right)
-    left_over = abs(len(left) - len(right))
-    weakest = min(pair.weight.alike for pair in pairs)
-    weight = (
-        _BASE
-        + _SUM * sum(pair.weight.says for pair in pairs)
-        + _WEAKEST * weakest
-        + (_LEFT_OVER if len(pairs) > 1 else _LEFT_OVER_OF_ONE) * min(left_over, 2)
-        + _weight_of_order(pairs)
-    )
-    return NamePair(pairs, left_over, max(-_MOST, min(_MOST, weight)))
-
-
-def _weight_of_order(pairs: tuple[PairedParts, ...]) -> float:
-    """Nothing in the same order, a little with the family name first, much for father and son swapped."""
-    places = [pair.right for pair in pairs if pair.weight.alike > 0]
+def _order(pairs: Pairing) -> Reason | None:
+    """No reason in the same order; a light one with the family name first, a heavy one otherwise."""
+    places = [right for _, right, weight in pairs if weight.alike > 0]
     if places == sorted(places):
-        return 0.0
-    turns = (places[at:] + places[:at] for at in (1, -1))
-    return _FAMILY_NAME_FIRST if any(turn == sorted(turn) for turn in turns) else _OUT_OF_ORDER
+        return None
+    if sorted(places) in (places[1:] + places[:1], places[-1:] + places[:-1]):
+        return Reason("name.family_first", WEIGHTS.family_first)
+    return Reason("name.swapped", WEIGHTS.swapped)
 
 
-def _joined(parts: tuple[Part, ...]) -> list[tuple[Part, ...]]:
-    """The name with each two neighbours written as one word: Nur Ahmad, Nurahmad."""
+def _compared(left: tuple[Part, ...], right: tuple[Part, ...]) -> list[Reason]:
+    """The reasons whose weights add up to the log odds of two names."""
+    pairs = _paired(left, right)
+    weakest = min(weight.alike for _, _, weight in pairs)
+    said = sum(weight.says for _, _, weight in pairs)
+    reasons = [Reason(_code(weakest, said), WEIGHTS.base + WEIGHTS.said * said + WEIGHTS.weakest * weakest)]
+    more = min(abs(len(left) - len(right)), 2)
+    if more:
+        each = WEIGHTS.left_over if len(pairs) > 1 else WEIGHTS.left_over_beside_one
+        reasons.append(Reason("name.left_over", each * more))
+    order = _order(pairs)
+    return [*reasons, order] if order else reasons
+
+
+def _code(weakest: float, said: float) -> str:
+    if weakest < 0:
+        return "name.different"
+    if said < _SAYS_LITTLE:
+        return "name.common"
+    return "name.same" if weakest > _SURELY_ALIKE else "name.similar"
+
+
+def _weight(reasons: list[Reason]) -> float:
+    return sum(reason.weight for reason in reasons)
+
+
+def _joined(parts: tuple[Part, ...], others: tuple[Part, ...]) -> Iterator[tuple[Part, ...]]:
+    """The name with two neighbours written as one word that is like one of the *others*: Nur Ahmad, Nurahmad."""
     plain = [part.plain for part in parts]
-    neighbours = ((at, one, other) for at, (one, other) in enumerate(pairwise(plain)) if one and other)
-    return [(*parts[:at], plain_part(one + other), *parts[at + 2 :]) for at, one, other in neighbours]
+    for at, (one, other) in enumerate(pairwise(plain)):
+        if one and other:
+            joined = plain_part(one + other)
+            if any(weight_of_parts(joined, part).alike > 0 for part in others):
+                yield (*parts[:at], joined, *parts[at + 2 :])
 
 
-@lru_cache(maxsize=65536)
-def _best(left: tuple[Part, ...], right: tuple[Part, ...]) -> NamePair:
-    ways = [_side_by_side(left, right)]
+def _best(left: tuple[Part, ...], right: tuple[Part, ...]) -> list[Reason]:
+    ways = [_compared(left, right)]
     if len(left) > len(right):
-        ways += [_side_by_side(joined, right) for joined in _joined(left)]
+        ways += [_compared(joined, right) for joined in _joined(left, right)]
     if len(right) > len(left):
-        ways += [_side_by_side(left, joined) for joined in _joined(right)]
-    return max(ways, key=lambda way: way.weight)
-
-
-def name_weight(left: str, right: str) -> NamePair | None:
-    """How two names lie side by side and their weight; None if one of them has no letter."""
-    one, other = named_parts(left), named_parts(right)
-    return _best(one, other) if one and other else None
+        ways += [_compared(left, joined) for joined in _joined(right, left)]
+    return max(ways, key=_weight)
 
 
 def score_names(left: str, right: str) -> float:
@@ -126,8 +138,22 @@ def score_names(left: str, right: str) -> float:
 
 
 def explain_names(left: str, right: str) -> NameScore:
-    """As `score_names`, with the reasons."""
-    laid = name_weight(*sorted((left, right)))
-    if laid is None:
-        return NameScore(0.0, ("a name has no letters to compare",))
-    return NameScore(1.0 / (1.0 + math.exp(-laid.weight)), ())
+    """As `score_names`, with the reasons; their weights add up to the log odds of the score."""
+    one, other = (named_parts(name) for name in sorted((left, right)))
+    if not one or not other:
+        return NOTHING_TO_COMPARE
+    reasons = _best(one, other)
+    weight = max(-WEIGHTS.most, min(WEIGHTS.most, _weight(reasons)))
+    return NameScore(1.0 / (1.0 + math.exp(-weight)), weight, tuple(reasons))
+
+
+def score_file(path: Path) -> Iterator[float]:
+    """One score a line of a UTF-8 file, two names a line with a tab between, in the file's order.
+
+    A line without a tab, an empty one or one that is not UTF-8 gives 0 or what its readable letters
+    give; a third column is ignored. Raises OSError if the file cannot be read.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as lines:
+        for line in lines:
+            left, _, rest = line.rstrip("\r\n").partition("\t")
+            yield score_names(left, rest.partition("\t")[0])

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from connector.matching.letters import Script, script_of
 
-__all__ = ["units_of"]
+__all__ = ["skeleton_of", "units_of"]
 
 _LATIN_UNITS = re.compile(
     "tch|sch|eau|sh|ch|kh|gh|th|dh|ph|zh|dj|ts|tz|ck|qu|ou|oo|ee|ei|ai|oe|ie|au|oi|ea|eu|ue|ng|[aeo][yw](?![aeiou])|."
@@ -23,6 +23,17 @@ _DOUBLED = re.compile(r"([^eo\W])\1+")
 _VOWELS = frozenset("aeiouy") | {"ou", "oo", "ee", "ei", "ai", "ay", "ey", "oe", "ie", "au", "ea", "eu", "ue", "eau"}
 _OPENS_WORD = _VOWELS | {"h", "ا", "ع", "ي", "و", "j", "ه"}
 _CLOSES_WORD = _VOWELS | {"h", "ا", "ه", "ي", "و", "t", "s", "d"}
+_FIRM_CONSONANTS = {
+    "p": "bpfvبپفڤ",
+    "t": "tdتدطضذ",
+    "k": "kqgcxszjقكگغخجسشصزژچظث",
+    "m": "mم",
+    "n": "nن",
+    "l": "lل",
+    "r": "rر",
+    "": "aeiouwyhاويهعح'",
+}
+_CLASSES = {ord(letter): name for name, letters in _FIRM_CONSONANTS.items() for letter in letters}
 
 
 @lru_cache(maxsize=65536)
@@ -36,3 +47,13 @@ def units_of(word: str) -> tuple[str, ...]:
     if len(units) > 1 and units[0] in _OPENS_WORD:
         units[0] = "^" + units[0]
     return tuple(units)
+
+
+@lru_cache(maxsize=65536)
+def skeleton_of(word: str) -> str:
+    """The coarse classes of a word's firm consonants: lip, tongue, throat and hiss, m, n, l, r.
+
+    Two spellings of one name hardly ever differ in most of these, in whichever script they are, so a
+    quick look at the skeletons saves aligning words that have nothing in common.
+    """
+    return _DOUBLED.sub(r"\1", word.translate(_CLASSES))

@@ -15,11 +15,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 
 from connector.matching.letters import Script, fold, script_of
 
-__all__ = ["MOST_PARTS", "Kind", "Part", "Prefix", "Reading", "Suffix", "named_parts", "parts_of", "plain_part"]
+__all__ = [
+    "MOST_PARTS",
+    "SHORT_FOR_ANY_ABD",
+    "Kind",
+    "Part",
+    "Prefix",
+    "Reading",
+    "Suffix",
+    "named_parts",
+    "parts_of",
+    "plain_part",
+]
 
 MOST_PARTS = 8
 """Parts of a name that are compared; what follows is left out, so that the time stays bounded."""
@@ -82,40 +94,33 @@ def plain_part(word: str) -> Part:
     return Part((Reading(word),))
 
 
-_TITLES = frozenset(
-    """
-    dr doctor prof professor mr mrs ms miss mister sir madame mme mlle monsieur mademoiselle eng engineer ustad ustaz
-    ustadh sheikh shaikh sheik shaykh cheikh cheick cheikhna sayyid sayyed sayed syed seyed seyyed sayid sidi
-    haj hajj haji hajji hadj hadji alhaj alhaji hajja hajjah mulla mullah molla moulla maulana mawlana moulay
-    mir mirza imam hojjat ayatollah karbalai mashhadi bibi khanum khanom hanim begum bano banu khan jan bey beg
-    aga agha effendi efendi pasha hoca hodja jr
-    دكتور الدكتور استاذ الاستاذ شيخ الشيخ سيد السيد سيده السيده حاج الحاج حاجي حجي حاجه الحاجه ملا مير ميرزا امام مولانا
-    مولاي سيدي مهندس المهندس بيبي خانم خانوم بيگم بيكم خان جان اغا بيك بك افندي باشا اقا اقاي كربلايي مشهدي حجه ايت
-    """.split()
-)
-_CHAIN = frozenset(
-    "bin ben ibn ebn bint bent binti binte bnt ould wuld wald weld walad veled oul ولد بن ابن بنت of e i ye va".split()
-)
+@cache
+def _vocabulary() -> dict[str, frozenset[str]]:
+    """The words with a part to play in a name, folded, by that part: `vocabulary.tsv`."""
+    lines = files(__package__).joinpath("vocabulary.tsv").read_text("utf-8").splitlines()
+    rows = (line.split("\t") for line in lines)
+    return {part: frozenset(words.split()) for part, words in rows}
+
+
+_TITLES = _vocabulary()["title"]
+_CHAIN = _vocabulary()["chain"]
+SHORT_FOR_ANY_ABD = _vocabulary()["abd_alone"]
+"""Abd, Abdel, Abdou by themselves: short forms of any name that begins so."""
 _ABD = re.compile("[c3]?a[bp]d(?:[aeiou]{1,2}[lrsntdz]|e?sh|[uea]?)|abed|عبد(?:ال)?")
 _ABD_ATTACHED = re.compile("[c3]?a[bp][dt](?:[aeiou]{1,2}(?:l(?=..)|(?=[rsndtzj]...))|(?=rr|al))(?P<core>[a-z0-9]{2,})")
 _ABD_ARABIC = re.compile("عبد(?:ال)?(?P<core>..+)")
-_ALLAH = frozenset("allah ullah ollah ellah alla ulla olla llah lah la lahi lay laye aye lo loh lla الله اله لله له لاه اللاه".split())
-_ABU = frozenset("abu abou abo aboul abul abol aba abi ebu ebou ابو ابي ابا".split())
+_ALLAH = _vocabulary()["god"]
+_ABU = _vocabulary()["abu"]
 _ABU_ATTACHED = re.compile("(?:ab[ou]|abou|ebu)l?(?P<core>(?![aeiou])[a-z]{4,})|ابو(?P<arabic>...+)")
-_UMM = frozenset("umm um om oum ummu oumou ام".split())
-_ARTICLES = frozenset("al el ul il ol l ال".split())
+_UMM = _vocabulary()["umm"]
+_ARTICLES = _vocabulary()["article"]
+_ARABIC_ARTICLE = re.compile("ال(..+)")
 _SUN_ARTICLE = re.compile("[aeiou](sh|ch|th|dh|[rsdntzlj])")
-_SUFFIXES = {
-    Suffix.DIN: frozenset("din deen dine ddin ddine eddin eddine uddin uddine addin eldin eldeen eldine aldin aldeen addeen الدين دين".split()),
-    Suffix.ALLAH: frozenset("allah ullah ollah ellah ulla الله اله".split()),
-    Suffix.ZADEH: frozenset("zadeh zada zade zadah zadah زاده زاد".split()),
-    Suffix.NEJAD: frozenset("nejad nezhad nejhad nezad nejat نژاد نجاد نزاد".split()),
-    Suffix.POUR: frozenset("pour poor pur pur پور بور".split()),
-    Suffix.OGLU: frozenset("oglu oghlu ogli oghli oglou اوغلو اوغلي".split()),
-    Suffix.ZAI: frozenset("zai zay zei zey زي زاي".split()),
-}
+_SUFFIXES = {suffix: _vocabulary()[suffix.value] for suffix in Suffix if suffix is not Suffix.NONE}
 _SUFFIX_ATTACHED = {
-    Suffix.DIN: re.compile("(?P<core>...*?)(?:[aeiou]?[aeiou]l?d|l)?d(?:in|een|ine|eene|ien)|(?P<turkish>...*?)[ae]ttin|(?P<arabic>..+)الدين"),
+    Suffix.DIN: re.compile(
+        "(?P<core>...*?)(?:[aeiou]?[aeiou]l?d|l)?d(?:in|een|ine|eene|ien)|(?P<turkish>...*?)[ae]ttin|(?P<arabic>..+)الدين"
+    ),
     Suffix.ALLAH: re.compile("(?P<core>...+?)(?:[aou]lla|ella)h?|(?P<arabic>..+?)(?:الله|لله)"),
     Suffix.ZADEH: re.compile("(?P<core>...+?)zad(?:eh|a|e|ah)|(?P<arabic>..+)زاده"),
     Suffix.NEJAD: re.compile("(?P<core>...+?)(?:nejad|nezhad|nejhad)|(?P<arabic>..+)(?:نژاد|نجاد)"),
@@ -124,10 +129,10 @@ _SUFFIX_ATTACHED = {
 }
 _ZAI_ATTACHED = re.compile("(...+)za[iy]|(..+)زي")
 _BOU_ATTACHED = re.compile("bou([a-z]{3,})|بو(..+)")
-_MOHAMMAD_ATTACHED = re.compile(
-    "(m[ou]hamm?[ae]d)([a-z]{3,})|([a-z]{3,})(m[ou]hamm?[ae]d)|(محمد)(..+)|(..+)(محمد)"
+_MOHAMMAD_ATTACHED = re.compile("(m[ou]hamm?[ae]d)([a-z]{3,})|([a-z]{3,})(m[ou]hamm?[ae]d)|(محمد)(..+)|(..+)(محمد)")
+_ARTICLE_ATTACHED = re.compile(
+    "[ae]l(?P<core>[a-z]{4,})|[ae](?P<sun>(?:rr|ss|nn|dd|tt|zz|ssh|ch)[a-z]{3,})|ال(?P<arabic>..+)"
 )
-_ARTICLE_ATTACHED = re.compile("[ae]l(?P<core>[a-z]{4,})|[ae](?P<sun>(?:rr|ss|nn|dd|tt|zz|ssh|ch)[a-z]{3,})|ال(?P<arabic>..+)")
 
 
 def _past_article(word: str) -> tuple[str, ...]:
@@ -157,9 +162,8 @@ def _god(core: str) -> str:
 
 
 def _without_article(word: str) -> str:
-    if word.startswith("ال") and len(word) > 3 and word != "الله":
-        return word[2:]
-    return word
+    found = _ARABIC_ARTICLE.fullmatch(word)
+    return found[1] if found and word not in _ALLAH else word
 
 
 def _core(found: re.Match[str]) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rapidfuzz.distance import JaroWinkler
+from rapidfuzz.distance import Indel, JaroWinkler
 
 from connector.matching.alignment import evidence, self_evidence
 from connector.matching.common_names import names_spelled, rarity
-from connector.matching.letters import Script, script_of
-from connector.matching.structure import Part, Prefix, Reading, Suffix
+from connector.matching.letters import script_of
+from connector.matching.sounds import skeleton_of
+from connector.matching.structure import SHORT_FOR_ANY_ABD, Part, Prefix, Reading, Suffix
 
 __all__ = ["LEAST", "MOST", "Weight", "likeness", "weight_of_parts"]
 
@@ -23,6 +24,8 @@ LEAST = -6.0
 """The most that two words can say against one person (nats): a clerk may have written another name."""
 MOST = 6.0
 """The most that two words can say for one person, however long they are (nats)."""
+_COMMON_SKELETON = 0.5  # share of firm consonants in common, below which words are not aligned
+_SHORT = 2
 _KNOWN_TO_BE_ONE = 5.0
 _KNOWN_TO_DIFFER = -2.5
 
@@ -50,7 +53,6 @@ _PREFIXES = {
     frozenset({Prefix.UMM, Prefix.NONE}): -5.0,
 }
 _OTHER_PREFIXES = -7.0
-_ABD_ALONE = frozenset("abd abdel abdul abdou abdo abed عبد عبده".split())
 _ABD_FOR_ANY = 0.5
 _SUFFIX_LEFT_OUT = {Suffix.DIN: -3.0, Suffix.ALLAH: -3.0}
 _OTHER_SUFFIXES = -4.0
@@ -70,7 +72,7 @@ class Weight:
 @lru_cache(maxsize=262144)
 def likeness(left: str, right: str) -> float:
     """How surely two folded words spell one name (nats), from `LEAST` to `MOST`."""
-    liked = _liked(left, right)
+    liked = _liked(left, right) if _worth_aligning(left, right) else LEAST
     if left != right:
         one, other = names_spelled(left), names_spelled(right)
         if one & other:
@@ -78,6 +80,13 @@ def likeness(left: str, right: str) -> float:
         elif one and other:
             liked = min(liked, _KNOWN_TO_DIFFER)
     return max(LEAST, min(MOST, liked))
+
+
+def _worth_aligning(left: str, right: str) -> bool:
+    one, other = skeleton_of(left), skeleton_of(right)
+    if len(one) < _SHORT or len(other) < _SHORT:
+        return True
+    return Indel.normalized_similarity(one, other) >= _COMMON_SKELETON
 
 
 def _liked(left: str, right: str) -> float:
@@ -90,29 +99,33 @@ def _liked(left: str, right: str) -> float:
 
 def _weight_of_suffixes(left: Suffix, right: Suffix) -> float:
     if left is right:
-        return 0.0 if left is Suffix.NONE else 0.5
+        return 0.5
     if Suffix.NONE in (left, right):
         return _SUFFIX_LEFT_OUT.get(left if right is Suffix.NONE else right, _OTHER_SUFFIXES)
     return _OTHER_SUFFIXES
 
 
-def _is_abd_alone(left: Reading, right: Reading) -> bool:
+def _is_abd_for_any(left: Reading, right: Reading) -> bool:
     """Whether one is the short form Abd, Abdel or Abdou, which may stand for any Abd of somebody."""
-    return left.prefix is Prefix.NONE and right.prefix is Prefix.ABD and left.core in _ABD_ALONE
+    alone, compound = (right, left) if left.prefix is Prefix.ABD else (left, right)
+    return alone.prefix is Prefix.NONE and compound.prefix is Prefix.ABD and alone.core in SHORT_FOR_ANY_ABD
 
 
 def _weight_of_readings(left: Reading, right: Reading) -> Weight:
-    if _is_abd_alone(left, right) or _is_abd_alone(right, left):
+    if left.prefix is not right.prefix and _is_abd_for_any(left, right):
         return Weight(_ABD_FOR_ANY, _ABD_FOR_ANY)
-    around = _weight_of_suffixes(left.suffix, right.suffix)
-    if (left.prefix, right.prefix) != (Prefix.NONE, Prefix.NONE):
+    around = 0.0
+    if not (left.suffix is right.suffix is Suffix.NONE):
+        around += _weight_of_suffixes(left.suffix, right.suffix)
+    if not (left.prefix is right.prefix is Prefix.NONE):
         around += _PREFIXES.get(frozenset({left.prefix, right.prefix}), _OTHER_PREFIXES)
     alike = max(LEAST, likeness(left.core, right.core) + around)
     return Weight(alike, min(alike, rarity(left.core), rarity(right.core)))
 
 
-@lru_cache(maxsize=262144)
 def weight_of_parts(left: Part, right: Part) -> Weight:
     """The weight of two parts, at least `LEAST`; the best of their readings counts."""
+    if len(left.readings) == len(right.readings) == 1:
+        return _weight_of_readings(left.readings[0], right.readings[0])
     weights = (_weight_of_readings(one, other) for one in left.readings for other in right.readings)
     return max(weights, key=lambda weight: weight.alike)
