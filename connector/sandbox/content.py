@@ -131,7 +131,7 @@ class Content:
         book.remove(book.worksheets[0])
         for title, rows in self._sheets().items():
             sheet = book.create_sheet(title)
-            columns = list({column: None for row in rows for column in row})
+            columns = _columns(rows)
             sheet.append(columns)
             for row in rows:
                 sheet.append([row.get(column, "") for column in columns])
@@ -155,7 +155,8 @@ class Content:
             settings["version"] = version
         try:
             sheets = {**self._sheets(), "settings": [settings]}
-            return str(convert(xlsform=sheets, form_name=root, pretty_print=True).xform)
+            headers = {f"{name}_header": [dict.fromkeys(_columns(rows))] for name, rows in sheets.items()}
+            return str(convert(xlsform=sheets | headers, form_name=root, pretty_print=True).xform)
         except PyXFormError as error:
             raise NotDeployable(str(error)) from error
 
@@ -323,6 +324,11 @@ def _rows(value: object) -> list[Row]:
 
 def _plain(row: Row) -> Cells:
     return {key: str(value) for key, value in row.items() if not key.startswith("$") and value is not None}
+
+
+def _columns(rows: Iterable[Cells]) -> list[str]:
+    """All columns of a sheet, in order of appearance."""
+    return list(dict.fromkeys(column for row in rows for column in row))
 
 
 def _first(cells: object) -> object:

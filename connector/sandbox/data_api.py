@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from connector.sandbox.instance import Instance
 from connector.sandbox.present import submission_json
-from connector.sandbox.query import BadParameter, parsed, projection
+from connector.sandbox.query import parsed, projection
 from connector.sandbox.rest import (
     MOST,
     PAGE,
@@ -215,10 +215,7 @@ def _object(name: str) -> dict[str, object]:
     text = request.args.get(name)
     if not text:
         return {}
-    try:
-        value = parsed(name, text, dict)
-    except BadParameter as error:
-        raise Refusal(400, {error.name: str(error)}) from error
+    value = parsed(name, text, dict)
     return value if isinstance(value, dict) else {}
 
 
@@ -226,10 +223,7 @@ def _fields() -> list[object] | None:
     text = request.args.get("fields")
     if not text:
         return None
-    try:
-        value = parsed("fields", text, list)
-    except BadParameter as error:
-        raise Refusal(400, {error.name: str(error)}) from error
+    value = parsed("fields", text, list)
     return value if isinstance(value, list) else None
 
 

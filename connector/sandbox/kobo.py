@@ -24,6 +24,7 @@ from connector.sandbox import account_api, assets_api, data_api, hooks_api, open
 from connector.sandbox.hooks import HookSender, Post, Resolve
 from connector.sandbox.instance import Instance
 from connector.sandbox.present import submission_json
+from connector.sandbox.query import BadParameter
 from connector.sandbox.rest import Refusal, SandboxFlask, Server, refused, user_of
 from connector.sandbox.rights import ANONYMOUS
 from connector.sandbox.store import Asset, Clock, MediaFile, Store
@@ -183,6 +184,7 @@ class KoboSandbox:
         for module in (account_api, assets_api, data_api, hooks_api, openrosa):
             app.register_blueprint(module.api)
         app.register_error_handler(Refusal, refused)
+        app.register_error_handler(BadParameter, refused)
         app.register_error_handler(openrosa.XmlRefusal, openrosa.xml_refused)
         known = self._store
         app.wsgi_app = Disturbed(app.wsgi_app, self.faults, self.requests, lambda environ: user_of(known, environ))  # type: ignore[method-assign]

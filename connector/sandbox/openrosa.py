@@ -46,7 +46,9 @@ def public_form_list(owner: str) -> Response:
 def form(pk: int) -> Response:
     """One form as XForm."""
     asset, deployment = _deployed(pk)
-    return _xml(xform(asset, deployment))
+    if deployment.xform is None:
+        deployment.xform = xform(asset, deployment)
+    return _xml(deployment.xform)
 
 
 @api.get("/xformsManifest/<int:pk>")

@@ -101,9 +101,10 @@ class ReceiverApp:
         self.received.append(Received(self._clock(), request.path, key, headers, body, request.get_data()))
 
     def _table(self) -> Response:
-        language = request.args.get("lang") or request.accept_languages.best_match(_WORDS) or "en"
+        wanted = request.args.get("lang") or request.accept_languages.best_match(_WORDS)
+        language = wanted if wanted in _WORDS else "en"
         rows = [_row(one) for one in reversed(self.received)]
-        words = _WORDS.get(language, _WORDS["en"])
+        words = _WORDS[language]
         return Response(render_template_string(_PAGE, language=language, languages=_WORDS, words=words, rows=rows))
 
 

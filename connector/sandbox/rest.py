@@ -18,6 +18,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.datastructures import Authorization
 
 from connector.sandbox.hooks import HookSender
+from connector.sandbox.query import BadParameter
 from connector.sandbox.rights import ANONYMOUS
 from connector.sandbox.store import Asset, Store, User
 
@@ -191,7 +192,9 @@ def named(response: Response) -> Response:
 
 
 def refused(error: Exception) -> Response:
-    """The answer of a `Refusal`."""
+    """The answer of a `Refusal` or a `BadParameter`."""
+    if isinstance(error, BadParameter):
+        return answer({error.name: str(error)}, 400)
     assert isinstance(error, Refusal)  # noqa: S101 - registered for nothing else
     return answer(error.body, error.status, error.headers)
 

@@ -78,7 +78,10 @@ class MediaFile:
 
 @dataclass
 class Deployment:
-    """What devices see: the version that is out, its OpenRosa number and the media of that moment."""
+    """What devices see: the version that is out, its OpenRosa number and the media of that moment.
+
+    *xform* is filled in when the first device asks for it.
+    """
 
     pk: int
     version: Version
@@ -87,6 +90,7 @@ class Deployment:
     media: tuple[tuple[int, MediaFile], ...]
     active: bool = True
     formhub_uuid: str = field(default_factory=lambda: uuid.uuid4().hex)
+    xform: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.sandbox.replay import Replay, names
 from tests.sandbox.scenario import SCENARIO
 
