@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from defusedxml.ElementTree import fromstring
 
+from connector.transforms.xml_answers import answers_in, path_of
+
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+    from connector.model import Answers
 
 Answer: TypeAlias = "str | list[dict[str, Answer]]"
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
@@ -53,7 +57,7 @@ def kobo_answers(xml: bytes, repeats: Collection[str]) -> dict[str, Answer]:
         xml: the record, whatever its root is called.
         repeats: full paths of the form's repeats, `sought/s_alias`.
     """
-    return _answers_in(fromstring(xml), "", frozenset(repeats))
+    return _as_lists(answers_in(fromstring(xml), frozenset(repeats)))
 
 
 def kobo_submission(xml: bytes, repeats: Collection[str], arrival: Arrival) -> dict[str, Json]:
@@ -77,27 +81,11 @@ def kobo_submission(xml: bytes, repeats: Collection[str], arrival: Arrival) -> d
     }
 
 
-def _answers_in(node: Element, path: str, repeats: frozenset[str]) -> dict[str, Answer]:
-    answers: dict[str, Answer] = {}
-    for child in node:
-        key = _key(path, child)
-        if len(child) == 0:
-            if child.text:
-                answers[key] = child.text
-            continue
-        inside = _answers_in(child, key, repeats)
-        if key not in repeats:
-            answers |= inside
-        elif inside:
-            entries = answers.setdefault(key, [])
-            assert isinstance(entries, list)  # noqa: S101 - a path is either a repeat or a question
-            entries.append(inside)
-    return answers
-
-
-def _key(path: str, node: Element) -> str:
-    name = node.tag.rpartition("}")[2]
-    return f"{path}/{name}" if path else name
+def _as_lists(answers: Answers) -> dict[str, Answer]:
+    return {
+        key: answer if isinstance(answer, str) else [_as_lists(entry) for entry in answer]
+        for key, answer in answers.items()
+    }
 
 
 def _as_json(answers: dict[str, Answer]) -> dict[str, Json]:
@@ -116,7 +104,7 @@ def _leaves(node: Element, key: str, xpath: str, repeats: frozenset[str]) -> Ite
     """(xpath, text) of each answer; entries of a repeat are numbered from 1."""
     counts: dict[str, int] = {}
     for child in node:
-        child_key, child_xpath = _key(key, child), _key(xpath, child)
+        child_key, child_xpath = path_of(key, child), path_of(xpath, child)
         if child_key in repeats:
             counts[child_key] = counts.get(child_key, 0) + 1
             child_xpath += f"[{counts[child_key]}]"
