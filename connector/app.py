@@ -15,12 +15,17 @@ from connector.ledger.database import Database
 from connector.ledger.flow import Ledger
 from connector.pipeline import Pipeline, clock
 from connector.servers import FormServer
+from connector.servers.central import Central
 from connector.servers.kobo import Kobo
 from connector.targets import Target
 from connector.targets.rest import Rest
+from connector.targets.workbook import Workbook
 
-SERVERS: Mapping[str, Callable[[str, configuration.Server], FormServer]] = {"kobo": Kobo}
-TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {"rest": Rest}
+SERVERS: Mapping[str, Callable[[str, configuration.Server], FormServer]] = {"kobo": Kobo, "central": Central}
+TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
+    "rest": Rest,
+    "workbook": Workbook,
+}
 
 
 def master_key(config: Config) -> MasterKey:

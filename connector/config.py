@@ -38,6 +38,21 @@ _NAMED = {
     Recipient.STATE_SERVICES: "agency",
     Recipient.AUTHORITIES: "agency",
 }
+# What a type of target cannot do without: keys of its table; `x_env` stands for a secret, by `x_env` or `x_file`.
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "rest": ("url",),
+    "workbook": ("folder",),
+    "handover": ("folder", "public_keys"),
+    "primero": ("url", "module", "username_env", "password_env"),
+    "espocrm": ("url", "token_env"),
+    "dhis2": ("url", "token_env", "mapping", "folder"),
+}
+# Types that one class of recipient alone may stand behind, with the reason.
+_ONLY_FOR: Mapping[str, tuple[Recipient, str]] = {
+    "workbook": (Recipient.OWN_SOCIETY, "it is kept in clear"),
+    "dhis2": (Recipient.STATISTICS, "it takes counts, never people"),
+}
+_WORKBOOK_THREADS = 256  # each waits for the next rewrite; a burst fills a batch
 _REVIEWED_BY_DEFAULT = frozenset(Recipient) - {Recipient.OWN_SOCIETY, Recipient.STATISTICS}
 
 
@@ -117,9 +132,27 @@ class Target(_Section):
     password_env: str | None = None
     password_file: Path | None = None
     module: str | None = None
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    login: Literal["basic", "session"] = "basic"  # primero: on every request, or once with a cookie
+    mapping: Path | None = None  # primero, espocrm, dhis2: which field goes where; docs/targets.md
+    language: Literal["en", "ar", "fa", "fr"] = "en"  # workbook, handover: of headings and choices
+    case_files: bool = False  # workbook: a printable page beside each row
+    rewrite_every: Duration = timedelta(minutes=1)  # workbook
+    rows: Annotated[int, Field(ge=1, le=100_000)] = 2000  # workbook: more go into the next file
+    public_keys: tuple[str, ...] = ()  # handover: age1…, whoever may open it
+    receipt: Literal["wait", "none"] = "wait"  # handover: whether a receipt file closes a delivery
+    receipt_every: Duration = timedelta(minutes=15)  # handover: how often it is looked for
+    hmac_digest: Literal["raw", "hex"] = "raw"  # espocrm: how its version writes the signature
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     rate: Annotated[float, Field(gt=0)] | None = None
     timeout: Duration = timedelta(seconds=30)
+    _home: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _threads(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("type") == "workbook":
+            return {"concurrency": _WORKBOOK_THREADS, **data}
+        return data
 
     @field_validator("url")
     @classmethod
@@ -131,9 +164,17 @@ class Target(_Section):
         named = _NAMED.get(self.recipient)
         if named and not getattr(self, named):
             raise ValueError(f"a target for {self.recipient} needs `{named}`: only the one a form names receives")
-        if self.type in {"rest", "primero", "espocrm", "dhis2"} and not self.url:
-            raise ValueError(f"a {self.type} target needs `url`")
+        for key in _NEEDED.get(self.type, ()):
+            if not (getattr(self, key) or getattr(self, key.replace("_env", "_file"))):
+                raise ValueError(f"a {self.type} target needs `{key}`")
+        only, reason = _ONLY_FOR.get(self.type, (self.recipient, ""))
+        if self.recipient is not only:
+            raise ValueError(f"a {self.type} target is for `{only}` alone: {reason}")
         return self
+
+    def at_home(self, path: Path) -> Path:
+        """*path* as the file means it: relative to the file."""
+        return self._home / path
 
     def audience(self, name: str) -> Audience:
         """Who stands behind this target, as the gate sees it."""
@@ -237,6 +278,7 @@ def parse(data: Mapping[str, object], path: Path) -> Config:
         _read_secrets(config, f"servers.{name}.", server)
         _server_secrets(config, name, server)
     for name, target in config.targets.items():
+        target._home = config.home  # noqa: SLF001 (set once, here)
         _read_secrets(config, f"targets.{name}.", target)
     return config
 

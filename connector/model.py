@@ -72,7 +72,8 @@ class Review:
 class Listed:
     """One line of a form server's list: enough to see what is new, edited, reviewed or gone.
 
-    *order* is the server's own ascending number of the submission.
+    *order* is the server's own ascending number of the submission. A server's list need not say who reviewed: then
+    *review* has a state and no `by`, and reading the submission tells.
     """
 
     root_id: str
@@ -83,7 +84,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """What a webhook told: ids alone. *instance_id* is empty when the sender named no version."""
+    """What a webhook told: ids alone. *instance_id* is empty when the sender named no version.
+
+    *form_id* is empty when the sender named no form; *root_id* is then looked for in every form of the server.
+    """
 
     form_id: str
     root_id: str

@@ -14,7 +14,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -102,18 +102,35 @@ class Pipeline:
         return len(due)
 
     def _follow(self, server: str, form: str, receipts: Sequence[DueReceipt]) -> None:
-        if server not in self.servers or form not in self.config.servers[server].forms:
+        forms = self._forms(server, form)
+        if not forms:
             self._later(receipts, "receipt.form_not_configured")
             return
         try:
-            found = self._read(server, form, receipts)
+            found = [one for each in forms for one in self._read(server, each, receipts)]
         except ServerError as error:
             log.warning("%s while reading back from %s: %s", error.code, server, error.next_step)
             self._later(receipts, error.code, error.retry_after)
             return
         missing = [one for one in receipts if not _finds(one, found)]
         self.keep_all(server, found, [one.id for one in receipts if one not in missing])
+        self._note_reviews(server, found)
         self._not_found(missing)
+
+    def _forms(self, server: str, form: str) -> list[str]:
+        """The form that a bell named, if it is ours; all of that server when the bell named none."""
+        ours = self.config.servers[server].forms if server in self.servers else {}
+        return [one for one in ours if form in {one, ""}]
+
+    def _note_reviews(self, server: str, found: Sequence[Submission]) -> None:
+        """What a person said of versions that are here already: a bell may ring for nothing else."""
+        for form in {one.form_id for one in found}:
+            known = self.ledger.known_by_root(server, form, [one.root_id for one in found if one.form_id == form])
+            for one in found:
+                before = known.get(one.root_id) if one.form_id == form else None
+                if before and before.instance_id == one.instance_id and before.review != one.review:
+                    own = self.servers[server].own_account()
+                    self.ledger.review(before.id, one.review, own_account=own)
 
     def _read(self, server: str, form: str, receipts: Sequence[DueReceipt]) -> list[Submission]:
         source = self.servers[server]
@@ -342,10 +359,17 @@ class _Sweep:
         self._unlisted += [one for one in known if one.root_id not in listed]
         self._read([one for one in page if self._is_news(one, there.get(one.root_id))])
         self._back([there[one.root_id] for one in page if one.root_id in there])
-        for one in page:
-            before = there.get(one.root_id)
-            if before is not None and before.review != one.review:
-                self._ledger.review(before.id, one.review, own_account=own)
+        self._review([one for one in page if _reviewed(one, there.get(one.root_id))], there, own)
+
+    def _review(self, reviewed: Sequence[Listed], there: Mapping[str, Known], own: str | None) -> None:
+        """Notes new reviews. One that the list does not sign is read, and counts for the version it was given to."""
+        unsigned = {one.root_id: one for one in reviewed if one.review.state and one.review.by is None}
+        read = self._source.read(self._form, [one.order for one in unsigned.values()]) if unsigned else []
+        signed = {one.root_id: one.review for one in read if _same_version(one, unsigned.get(one.root_id))}
+        for one in reviewed:
+            seen = signed.get(one.root_id) if one.root_id in unsigned else one.review
+            if seen is not None:
+                self._ledger.review(there[one.root_id].id, seen, own_account=own)
 
     def _is_news(self, one: Listed, known: Known | None) -> bool:
         same = known is not None and (known.instance_id, known.order, known.parked) == (
@@ -417,6 +441,17 @@ def _finds(receipt: DueReceipt, found: Sequence[Submission]) -> bool:
         one.order == bell.order if bell.order is not None else bell.root_id in {one.root_id, one.instance_id}
         for one in found
     )
+
+
+def _reviewed(one: Listed, known: Known | None) -> bool:
+    """Whether the list tells of a review that is not known; it need not say whose."""
+    if known is None:
+        return False
+    return one.review != (known.review if one.review.by else replace(known.review, by=None))
+
+
+def _same_version(read: Submission, listed: Listed | None) -> bool:
+    return listed is not None and read.instance_id == listed.instance_id
 
 
 def clock() -> datetime:

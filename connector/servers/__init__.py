@@ -41,7 +41,7 @@ class FormServer(Protocol):
         """These submissions with their answers; those that are gone are left out."""
 
     def read_root(self, form_id: str, root_id: str) -> Submission | None:
-        """One submission by its root id."""
+        """One submission by its root id, or by the id of its current version where that is all a bell can tell."""
 
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:
         """The file's bytes."""

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from connector.model import JSON, Submission
 from connector.transforms.consent import read_cautions, read_consent
+from connector.transforms.family_call import FamilyCall
 from connector.transforms.record import Record, build
 from connector.transforms.tracing_request import TracingRequest
 from connector.transforms.values import Entry, read_answers
@@ -16,6 +17,7 @@ from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "family_call": FamilyCall,
 }
 
 
