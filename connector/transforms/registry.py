@@ -11,6 +11,7 @@ from connector.model import JSON, Submission
 from connector.transforms.consent import read_cautions, read_consent
 from connector.transforms.family_call import FamilyCall
 from connector.transforms.record import Record, build
+from connector.transforms.referral import Referral
 from connector.transforms.tracing_request import TracingRequest
 from connector.transforms.values import Entry, read_answers
 from forms.tables import load
@@ -18,6 +19,7 @@ from forms.tables import load
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
     "family_call": FamilyCall,
+    "referral": Referral,
 }
 
 

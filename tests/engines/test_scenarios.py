@@ -9,12 +9,17 @@ many tries were refused) and `unreached` (answers that no question asked for).
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from connector.model import Answers, Submission
+from connector.sandbox.records import kobo_answers
+from connector.transforms.registry import from_json, to_record
+from forms.tables import load
 from tests.engines.conftest import FillForm
 from tests.engines.javarosa import Filled, Tries
 
@@ -42,9 +47,9 @@ def _luhn_holds(code: str) -> bool:
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def walked(request: pytest.FixtureRequest, fill_form: FillForm) -> tuple[dict[str, Any], Filled]:
-    scenario = json.loads(request.param.read_text(encoding="utf-8"))
+    scenario = {"form_id": request.param.parent.name, **json.loads(request.param.read_text(encoding="utf-8"))}
     answers = {name: _answer(value) for name, value in scenario["answers"].items()}
-    return scenario, fill_form(request.param.parent.name, answers, scenario["language"])
+    return scenario, fill_form(scenario["form_id"], answers, scenario["language"])
 
 
 def test_the_conversation_goes_as_it_should(walked: tuple[dict[str, Any], Filled]) -> None:
@@ -74,10 +79,26 @@ def test_every_refusal_says_why_in_the_language(walked: tuple[dict[str, Any], Fi
 
 
 def test_a_case_code_carries_its_branch_and_its_check_digit(walked: tuple[dict[str, Any], Filled]) -> None:
-    """11 digits, the branch first, Luhn at the end; none where nothing may be written down."""
-    _, done = walked
+    """11 digits, Luhn at the end; a form that makes one puts the branch first, and makes none before it may."""
+    scenario, done = walked
     code = done.value("case_code")
-    if done.value("may_record") == "yes":
+    if "case_code_base" not in load(scenario["form_id"]).questions:
+        assert code == "" or (11, True) == (len(code), _luhn_holds(code))
+    elif done.value("may_record") == "yes":
         assert (11, True, done.value("branch_code")) == (len(code), _luhn_holds(code), code[:3])
     else:
         assert code == ""
+
+
+def test_what_is_sent_becomes_a_record(walked: tuple[dict[str, Any], Filled]) -> None:
+    """The typed Record of the form reads every answer that the engine kept, and is the same after the ledger."""
+    scenario, done = walked
+    form_id = scenario["form_id"]
+    answers = cast("Answers", kobo_answers(done.record, load(form_id).repeats))
+    record = to_record(Submission("kobo", form_id, "r", "i", 1, None, datetime.now(UTC), _questions_alone(answers)))
+    assert form_id == record.kind
+    assert record == from_json(form_id, record.model_dump_json().encode())
+
+
+def _questions_alone(answers: Answers) -> Answers:
+    return {path: answer for path, answer in answers.items() if not path.startswith("meta/")}
