@@ -116,7 +116,16 @@ def test_restrictions_wait_and_are_kept_when_released(node: Node, fill_in: FillI
 def test_detention_is_for_the_own_society_and_the_icrc(node: Node, fill_in: FillIn) -> None:
     """Contract §6: believed detained: others wait for a release, and an NGO never sees where."""
     became = outcome(
-        node, fill_in, request(WIDER, sought={"s_believed_status": "detained", "s_detention_place": "سجن", "s_detention_since_date_kind": "unknown"})
+        node,
+        fill_in,
+        request(
+            WIDER,
+            sought={
+                "s_believed_status": "detained",
+                "s_detention_place": "سجن",
+                "s_detention_since_date_kind": "unknown",
+            },
+        ),
     )
 
     assert ("delivered", None) == became["icrc"]
