@@ -25,6 +25,7 @@ _SHARES = {
     Recipient.AUTHORITIES: ("c_share_authorities", "which_authorities"),
 }
 _WIDER = frozenset({Recipient.UN_AGENCY, Recipient.NGO, Recipient.STATE_SERVICES, Recipient.AUTHORITIES})
+_RECEIVER, _RECEIVER_KIND = "to_org", "to_kind"
 _GIVERS_OF_NOTHING = frozenset({"unknown", "nr", "pnts"})
 _RESTRICTIONS = ("restrict_", "search_not_there")
 _SUPERVISOR_CAUSES = frozenset({"family_dispute", "adoption_care"})
@@ -42,7 +43,7 @@ def read_consent(form: FormDefinition, submission: Submission, entry: Entry) -> 
         giver_named=(entry.text("consent_giver") or "unknown") not in _GIVERS_OF_NOTHING,
         given_on=_given_on(submission, entry),
         review_on=entry.day("consent_review_on"),
-        shares=dict(_shares(form, entry) if basis == "consent" else _named_without_consent(entry)),
+        shares=dict(_shares(form, entry) if basis == "consent" else _named_without_consent(form, entry)),
         confirmed=entry.yes("consent_confirm") if "consent_confirm" in form.questions else None,
         risk_explained=entry.yes("risk_explained"),
         publish=entry.yes("c_publish_photo_online"),
@@ -61,13 +62,26 @@ def _given_on(submission: Submission, entry: Entry) -> date:
 def _shares(form: FormDefinition, entry: Entry) -> Iterator[tuple[Recipient, frozenset[str]]]:
     wider = entry.yes("share_wider") or "share_wider" not in form.questions
     for recipient, (asked, named) in _SHARES.items():
-        if entry.yes(asked) and (wider or recipient not in _WIDER):
-            yield recipient, entry.codes(named) if named else frozenset()
+        if entry.yes(asked) and (wider or recipient not in _WIDER) and _is_meant(form, entry, recipient):
+            yield recipient, _named(form, entry, named)
 
 
-def _named_without_consent(entry: Entry) -> Iterator[tuple[Recipient, frozenset[str]]]:
+def _named_without_consent(form: FormDefinition, entry: Entry) -> Iterator[tuple[Recipient, frozenset[str]]]:
     """On another basis than consent the form still names the societies that are meant; nobody else can be."""
-    yield Recipient.NATIONAL_SOCIETY, entry.codes("ns_destination")
+    if _is_meant(form, entry, Recipient.NATIONAL_SOCIETY):
+        yield Recipient.NATIONAL_SOCIETY, _named(form, entry, "ns_destination")
+
+
+def _is_meant(form: FormDefinition, entry: Entry, recipient: Recipient) -> bool:
+    """A form that asks one receiver (a referral) shares with that receiver's kind alone, whatever else says yes."""
+    return _RECEIVER not in form.questions or entry.text(_RECEIVER_KIND) == recipient
+
+
+def _named(form: FormDefinition, entry: Entry, question: str | None) -> frozenset[str]:
+    """Who exactly: the one receiver of a referral, else those chosen in the question of that recipient."""
+    if _RECEIVER in form.questions:
+        return entry.codes(_RECEIVER)
+    return entry.codes(question) if question else frozenset()
 
 
 def read_cautions(form: FormDefinition, submission: Submission, entry: Entry) -> Cautions:
