@@ -23,6 +23,7 @@ from connector.targets import Effect, Health
 _SECRET_PREFIX = "whsec_"  # noqa: S105 (what a secret begins with)
 _MOST_ANSWER = 1 << 20
 _NOT_PERMANENT = frozenset({408, 425, 429})
+_NOT_THIS_METHOD = 501  # it is there and takes POST alone
 _HOPELESS = frozenset({401, 403})
 
 
@@ -65,11 +66,13 @@ class Rest:
     def check(self) -> Health:
         try:
             answer = self._http.call("HEAD", "", most=_MOST_ANSWER)
+            if answer.status >= 500:  # noqa: PLR2004 (some servers know no HEAD)
+                answer = self._http.call("GET", "", most=_MOST_ANSWER)
         except Unreachable as error:
             return Health(ok=False, code=f"target.{error.code}", next_step="Start the target, or mend its `url`.")
         if answer.status in _HOPELESS:
             return Health(ok=False, code="target.unauthorized", next_step="Mend the token that `token_env` names.")
-        if answer.status >= 500:  # noqa: PLR2004 (RFC 9110: server error)
+        if answer.status >= 500 and answer.status != _NOT_THIS_METHOD:  # noqa: PLR2004 (RFC 9110: server error)
             return Health(ok=False, code="target.server_error", next_step="Look at the target's own log.")
         return Health(ok=True)
 

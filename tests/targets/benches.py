@@ -1,0 +1,94 @@
+"""One bench for each type of target: the target, the system it writes to, and how to look at and disturb that system."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from connector import config as configuration
+from connector.targets import Target
+from connector.targets.workbook import Workbook
+from tests.targets.releases import root
+
+
+class Bench(Protocol):
+    """What the contract suite needs of a type of target."""
+
+    target: Target
+    identities: bool
+    """Whether it holds people, or counts only."""
+    refuses: bool
+    """Whether it can refuse for good, so that repeating is useless."""
+
+    def held(self, number: int) -> str | None:
+        """Everything that the other side holds of a record, as text; None when it holds nothing (any more)."""
+
+    def count(self) -> int:
+        """How many records it holds."""
+
+    def down(self) -> None:
+        """From now on nothing can be delivered, for a reason that may pass."""
+
+    def refuse(self) -> None:
+        """From now on everything is refused for good."""
+
+    def up(self) -> None:
+        """Everything works again."""
+
+    def close(self) -> None:
+        """The other side ends."""
+
+
+def target_config(home: Path, monkeypatch_env: Mapping[str, str] | None = None, **table: Any) -> configuration.Target:
+    """The table `[targets.bench]` as `silah.toml` would have it, in *home*."""
+    data = {
+        "society": "SY-RC", "database": "sqlite:///silah.db", "master_key_env": "UNUSED",
+        "targets": {"bench": {"recipient": "own_society", "accepts": ["tracing_request"], **table}},
+    }  # fmt: skip
+    return configuration.parse(data, home / "silah.toml").targets["bench"]
+
+
+class WorkbookBench:
+    """A folder of workbooks, written at once."""
+
+    identities = True
+    refuses = False
+
+    def __init__(self, home: Path, **table: Any) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.folder = home / "books"
+        settings = {"type": "workbook", "folder": "books", "rewrite_every": "off", "language": "ar", **table}
+        self.target = Workbook("bench", target_config(home, **settings))
+
+    def rows(self) -> list[dict[str, str]]:
+        return [
+            row
+            for file in sorted(self.folder.glob("bench-*.csv"))
+            for row in csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines())
+        ]
+
+    def held(self, number: int) -> str | None:
+        rows = [row for row in self.rows() if row["record"] == root(number) and row["case_code"]]
+        return "\n".join(" ".join(row.values()) for row in rows) or None
+
+    def count(self) -> int:
+        return len({row["record"] for row in self.rows() if row["case_code"]})
+
+    def down(self) -> None:
+        if self.folder.exists():
+            self.folder.rename(self.folder.with_name("aside"))
+        self.folder.write_text("a file where the folder should be")
+
+    def refuse(self) -> None:
+        raise AssertionError("a folder refuses nothing for good")
+
+    def up(self) -> None:
+        self.folder.unlink()
+        aside = self.folder.with_name("aside")
+        if aside.exists():
+            aside.rename(self.folder)
+
+    def close(self) -> None:
+        """Nothing runs."""
