@@ -13,6 +13,8 @@ from connector.model import Cautions, Consent, Recipient, Submission
 from connector.transforms import dates
 from connector.transforms.record import Born, stated_date
 from connector.transforms.values import Entry
+from forms.consent_rules import IDENTIFYING
+from forms.policy import classes_of
 from forms.tables import FormDefinition
 
 # recipient: the question of sharing, and the one that names who exactly
@@ -36,6 +38,8 @@ _DETENTION_QUESTIONS = ("detainee_", "detention_")
 
 def read_consent(form: FormDefinition, submission: Submission, entry: Entry) -> Consent:
     """What was agreed; the day of consent is that of the interview, else of the answers, else of arrival."""
+    if _codes_alone(form, entry):
+        return _nobody_to_ask(submission, entry)
     basis = entry.text("legal_basis") or "consent"
     return Consent(
         collected=entry.yes("c_collect"),
@@ -50,6 +54,20 @@ def read_consent(form: FormDefinition, submission: Submission, entry: Entry) -> 
         basis=basis,
         basis_complete=bool(entry.text("basis_reason") and entry.text("basis_approved_by")),
     )
+
+
+def _codes_alone(form: FormDefinition, entry: Entry) -> bool:
+    """The form says that this way through it asks nobody anything (`codes_only`), and indeed nothing identifying is there."""
+    if not entry.yes("codes_only") or "c_collect" in entry.values:
+        return False
+    classes = classes_of(form)
+    return not any(classes.get(name, "identity") in IDENTIFYING for one in _all(entry) for name in one.values)
+
+
+def _nobody_to_ask(submission: Submission, entry: Entry) -> Consent:
+    """Codes of our own work need nobody's consent and do not run out; they go to the own society alone."""
+    given_on = _given_on(submission, entry)
+    return Consent(collected=True, notice_given=True, giver_named=True, given_on=given_on, review_on=date.max)
 
 
 def _given_on(submission: Submission, entry: Entry) -> date:

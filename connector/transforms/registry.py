@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from connector.model import JSON, Submission
 from connector.transforms.consent import read_cautions, read_consent
 from connector.transforms.family_call import FamilyCall
+from connector.transforms.family_message import FamilyMessage
 from connector.transforms.record import Record, build
 from connector.transforms.referral import Referral
 from connector.transforms.tracing_request import TracingRequest
@@ -18,6 +19,7 @@ from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "family_message": FamilyMessage,
     "family_call": FamilyCall,
     "referral": Referral,
 }
