@@ -301,6 +301,30 @@ class Pipeline:
     def _keyed(self, text: str) -> str:
         return hmac.new(self._content_key, text.encode(), hashlib.sha256).hexdigest()
 
+    # Status back
+
+    def report_back(self) -> int:
+        """Tells the form servers which submissions need a person (on hold) and which no longer do; how many were told.
+
+        Written only where nobody has spoken or we were the last to: a person's word is looked up first and never
+        written over. This makes no delivery and no version.
+        """
+        own = {name: server.own_account() for name, server in self.servers.items()}
+        told = 0
+        for case, on_hold in self.ledger.to_report(own):
+            told += self._report(case, own[case.server], on_hold=on_hold)
+        return told
+
+    def _report(self, case: Case, own: str | None, *, on_hold: bool) -> bool:
+        server = self.servers[case.server]
+        stands = server.review_of(case.form_id, case.order)
+        if stands.state is not None and (own is None or stands.by != own):
+            self.ledger.reported(case.id, stands)
+            return False
+        server.set_on_hold(case.form_id, case.order, on_hold=on_hold)
+        self.ledger.reported(case.id, server.review_of(case.form_id, case.order))
+        return True
+
     def preview(self, case: Case, target: str) -> tuple[Release | Withheld, Waiting | None, Record]:
         """What *target* would receive of the newest version, and what it waits for. Nothing is sent or pinned."""
         stored = self.ledger.record(case.id, case.version)

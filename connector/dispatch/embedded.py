@@ -22,6 +22,7 @@ from connector.pipeline import Pipeline
 log = logging.getLogger("silah.dispatch")
 
 _LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
+_REPORT_EVERY = 5.0  # seconds
 _AHEAD = 4  # deliveries taken for each thread of a target
 
 
@@ -66,6 +67,7 @@ class Dispatcher:
             threading.Thread(target=self._loop, args=(self._rung, self._intake), name="intake", daemon=True),
             threading.Thread(target=self._loop, args=(self._wake, self._schedule), name="dispatch", daemon=True),
         ]
+        self._threads.append(threading.Thread(target=self._reports, name="reports", daemon=True))
         for server, config in pipeline.config.servers.items():
             if config.reconcile_every > timedelta(0) or config.reconcile_on_start:
                 self._threads.append(
@@ -120,6 +122,14 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.fill()
         return False
+
+    def _reports(self) -> None:
+        """Status back to the form servers, a while after something was parked or mended."""
+        while not self._stopping.wait(_REPORT_EVERY):
+            try:
+                self._pipeline.report_back()
+            except SilahError as error:
+                log.warning("%s while reporting back: %s", error.code, error.next_step)
 
     def _sweeps(self, server: str) -> None:
         """Pulls at start and on the timer."""

@@ -150,6 +150,7 @@ class Case:
     server: str
     form_id: str
     root_id: str
+    order: int
     version: int
     state: str
     presence: str
@@ -367,17 +368,7 @@ class Ledger:
             ).first()
         if row is None:
             return None
-        return Case(
-            row.id,
-            row.record_id,
-            row.server,
-            row.form_id,
-            row.root_id,
-            row.version,
-            row.state,
-            row.presence,
-            row.parked,
-        )
+        return _as_case(row)
 
     # Reviews, vanishing, withdrawal
 
@@ -392,6 +383,35 @@ class Ledger:
                 _wake(connection, submission_id, milliseconds(self.now()))
 
         self.database.write(job)
+
+    def to_report(self, own_accounts: Mapping[str, str | None]) -> list[tuple[Case, bool]]:
+        """(submission, whether to put it on hold) where the form server does not say yet that something needs a person,
+        or still says it. Only where nobody has spoken, or we were the last to."""
+        stuck = or_(
+            submissions.c.parked.isnot(None),
+            exists().where(deliveries.c.submission_id == submissions.c.id, deliveries.c.state == "parked"),
+        )
+        found: list[tuple[Case, bool]] = []
+        with self.database.reading() as connection:
+            for server, own in own_accounts.items():
+                here = and_(submissions.c.server == server, submissions.c.presence == "listed")
+                empty = and_(here, submissions.c.review_state.is_(None), stuck)
+                ours = and_(here, submissions.c.review_state == "on_hold", submissions.c.review_by == own, ~stuck)
+                found += [
+                    (_as_case(row), True) for row in connection.execute(select(submissions).where(empty).limit(_BATCH))
+                ]
+                found += [
+                    (_as_case(row), False) for row in connection.execute(select(submissions).where(ours).limit(_BATCH))
+                ]
+        return found
+
+    def reported(self, submission_id: int, review: Review) -> None:
+        """Notes what the form server says of a submission after we looked or wrote; it releases nothing."""
+        at = milliseconds(review.at) if review.at else None
+        values = {"review_state": review.state, "review_by": review.by, "review_at": at}
+        self.database.write(
+            lambda c: c.execute(update(submissions).where(submissions.c.id == submission_id).values(values)) and None
+        )
 
     def set_presence(self, ids: Sequence[int], presence: str) -> None:
         """Marks submissions as `gone`, `vanished`, `kept` or `listed`: their queue is held or goes on, nothing is sent by this."""
@@ -1085,6 +1105,21 @@ def _last_of_each(batch: Sequence[Prepared]) -> list[Prepared]:
 
 def _bell(row: Row[Any]) -> Bell:
     return Bell(row.form_id, row.root_id, row.instance_id, row.ord)
+
+
+def _as_case(row: Row[Any]) -> Case:
+    return Case(
+        row.id,
+        row.record_id,
+        row.server,
+        row.form_id,
+        row.root_id,
+        row.ord,
+        row.version,
+        row.state,
+        row.presence,
+        row.parked,
+    )
 
 
 def _known(row: Row[Any]) -> Known:

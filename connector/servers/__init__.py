@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from connector.model import JSON, AttachmentRef, Bell, Listed, Submission
+from connector.model import JSON, AttachmentRef, Bell, Listed, Review, Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,9 @@ class FormServer(Protocol):
 
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:
         """The file's bytes."""
+
+    def review_of(self, form_id: str, order: int) -> Review:
+        """What stands there now as a person's (or our own) word on a submission."""
+
+    def set_on_hold(self, form_id: str, order: int, *, on_hold: bool) -> None:
+        """Marks a submission as on hold, or takes that mark away. A person's decision is never written by us."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from connector.config import Server
 from connector.errors import NotASubmission, ServerError
@@ -54,6 +54,11 @@ class _Row(_Wire):
     root: str | None = Field(None, alias="meta/rootUuid")
     validation: _Status = Field(default_factory=_Status, alias="_validation_status")
 
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _unset(cls, value: object) -> object:
+        return value or {}
+
     @property
     def root_id(self) -> str:
         return bare_uuid(self.root or self.uuid)
@@ -70,7 +75,7 @@ class _Attachment(_Wire):
 class _Full(_Row):
     """What is not an answer in a whole submission."""
 
-    submitted: datetime = Field(alias="_submission_time")
+    submitted: datetime = Field(default_factory=lambda: datetime.now(UTC), alias="_submission_time")
     version: str | None = Field(None, alias="__version__")
     attachments: list[_Attachment] = Field(default_factory=list, alias="_attachments")
 
@@ -85,8 +90,7 @@ class _Permission(_Wire):
 
 
 class _Asset(_Wire):
-    effective_permissions: list[_Permission] = Field(default_factory=list)
-    deployed: bool = Field(False, alias="has_deployment")
+    effective_permissions: list[_Permission] | None = None
 
 
 class _Bell(_Wire):
@@ -127,8 +131,34 @@ class Kobo:
 
     def own_account(self) -> str | None:
         if self._account is None:
-            self._account = str(self._json("/me/").get("username") or "")
+            try:
+                self._account = str(self._json("/me/").get("username") or "")
+            except ServerError as error:
+                if error.code != "kobo.no_right":
+                    raise
+                self._account = ""  # it does not say; we never approve anything, so nobody's approval is ours
         return self._account or None
+
+    def review_of(self, form_id: str, order: int) -> Review:
+        body = self._json(f"/api/v2/assets/{self._assets[form_id]}/data/{order}/validation_status/")
+        return _review(_Status.model_validate(body or {}))
+
+    def set_on_hold(self, form_id: str, order: int, *, on_hold: bool) -> None:
+        path = f"/api/v2/assets/{self._assets[form_id]}/data/{order}/validation_status/"
+        if on_hold:
+            self._call("PATCH", path, {"validation_status.uid": "validation_status_on_hold"})
+        else:
+            self._call("DELETE", path, None)
+
+    def _call(self, method: str, path: str, body: Mapping[str, str] | None) -> None:
+        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": "application/json"} if data else {}
+        try:
+            answer = self._http.call(method, path, headers=headers, body=data)
+        except Unreachable as error:
+            raise _unreachable(self.name, error) from None
+        if not answer.ok:
+            raise _refused(self.name, answer.status, answer.retry_after)
 
     def rights(self, form_id: str) -> Rights:
         try:
@@ -137,6 +167,8 @@ class Kobo:
             if error.code == "kobo.no_right":
                 return Rights(whole=False, mark="none")
             raise
+        if asset.effective_permissions is None:  # a server too old to tell: it listed the project, that is all we know
+            return Rights(whole=True, mark="untold")
         names = sorted(permission.codename for permission in asset.effective_permissions)
         return Rights("view_submissions" in names, ",".join(names))
 
@@ -213,8 +245,7 @@ class Kobo:
         try:
             answer = self._http.get(path, params, most=most)
         except Unreachable as error:
-            advice = "Nothing is lost: it is tried again. If it stays so, look at the server's address and the network."
-            raise ServerError(f"kobo.{error.code}", f"server {self.name}", advice) from None
+            raise _unreachable(self.name, error) from None
         if not answer.ok:
             raise _refused(self.name, answer.status, answer.retry_after)
         return answer
@@ -263,6 +294,11 @@ def _answer(value: object) -> Answer:
 def _strange(server: str) -> ServerError:
     advice = "The answer is not what KoboToolbox gives; look whether the address leads to KoboToolbox itself."
     return ServerError("kobo.strange_answer", f"server {server}", advice)
+
+
+def _unreachable(server: str, error: Unreachable) -> ServerError:
+    advice = "Nothing is lost: it is tried again. If it stays so, look at the server's address and the network."
+    return ServerError(f"kobo.{error.code}", f"server {server}", advice)
 
 
 def _refused(server: str, status: int, retry_after: timedelta | None) -> ServerError:

@@ -344,3 +344,36 @@ def test_pause_and_resume(node: Node, fill_in: FillIn) -> None:
     node.flow.ledger.pause("national", "", "test", paused=False)
     node.dispatch()
     assert 1 == len(node.received())
+
+
+def test_status_goes_back_to_the_form_server(node: Node, fill_in: FillIn) -> None:
+    """A parked delivery puts the submission on hold there, its mending clears it, and no further delivery comes of it."""
+    node.receivers["national"].faults.next(".*", status=422, times=1)
+    submission = node.take_in(fill_in(request()))
+    assert 1 == node.flow.report_back()
+    assert "validation_status_on_hold" == status_of(node, submission)
+    assert 0 == node.flow.report_back()
+
+    [row] = node.rows()
+    node.flow.ledger.replay(row.id, "test")
+    node.dispatch()
+    assert 1 == node.flow.report_back()
+    assert None is status_of(node, submission)
+    node.pull()
+    assert 0 == len(node.dispatch())
+    assert [1] == [body["version"] for body in node.received()]
+
+
+def test_a_persons_word_on_the_form_server_is_never_written_over(node: Node, fill_in: FillIn) -> None:
+    """Approved, not approved or on hold by a person stays as it is, also when it came after our last look."""
+    node.receivers["national"].faults.next(".*", status=422, times=1)
+    submission = node.take_in(fill_in(request()))
+    approve(node.kobo, node.asset, submission["_id"], "owner")
+    assert 0 == node.flow.report_back()
+    assert "validation_status_approved" == status_of(node, submission)
+
+
+def status_of(node: Node, submission: dict[str, Any]) -> str | None:
+    [row] = [row for row in node.kobo.submissions(node.asset) if row["_id"] == submission["_id"]]
+    status: Any = row["_validation_status"]
+    return status.get("uid")
