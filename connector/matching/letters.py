@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\W_]+")
 _ARABIC_LETTERS = {
     "أإآٱٲٳ": "ا",
     "ؤۆۇۈۋۉ": "و",
-    "ىیئېےۍێۓ": "ي",
+    "ىیېےۍێۓ": "ي",
     "کڪګ": "ك",
     "ةۃہۂۀھ": "ه",
     "ٹټٺ": "ت",
@@ -80,6 +80,9 @@ _CYRILLIC_PAIRS = {
     "я": "ya",
     "ң": "ng",
 }
+# Letters whose marks are no accents, and the private code points that carry them past decomposition.
+_KEPT_WHOLE = str.maketrans("çئ", "\ue000\ue001")
+_GIVEN_BACK = str.maketrans("\ue000\ue001", "çئ")
 # A Cyrillic or Greek letter inside an otherwise Latin word was put there by its looks.
 _LOOKS_LATIN = str.maketrans("авеікмнорстухѕјһαβεικνορτυχ", "abeikmhopctyxsjhabeiknoptux")
 
@@ -120,11 +123,11 @@ def script_of(word: str) -> Script:
 
 
 def _without_marks(text: str) -> str:
-    """Drop vowel signs, accents, tatweel and marks of direction; ç alone keeps its cedilla."""
+    """Drop vowel signs, accents, tatweel and marks of direction; ç keeps its cedilla and ئ its hamza."""
     if text.isascii():
         return text.replace("'", "").replace("`", "")
     composed = unicodedata.normalize("NFC", text).translate(_FOLDED)
-    split = unicodedata.normalize("NFKD", composed.replace("ç", "\ue000")).replace("\ue000", "ç")
+    split = unicodedata.normalize("NFKD", composed.translate(_KEPT_WHOLE)).translate(_GIVEN_BACK)
     return "".join(letter for letter in split if unicodedata.category(letter) not in {"Mn", "Me", "Cf"})
 
 

@@ -24,13 +24,13 @@ __all__ = ["NameScore", "explain_names", "score_file", "score_names"]
 class NameWeights:
     """What makes the log odds of two names (nats); README of the choice: docs/matching.md."""
 
-    base: float = -3.0
-    said: float = 0.45  # for a nat of what all pairs of parts say
-    weakest: float = 0.9  # for a nat of the least likely pair: a brother differs in one part only
-    left_over: float = -0.9  # for a part that one name has more, at most two of them
+    base: float = -4.5
+    said: float = 0.4  # for a nat of what all pairs of parts say
+    weakest: float = 0.7  # for a nat of the least likely pair: a brother differs in one part only
+    left_over: float = -1.1  # for a part that one name has more, at most two of them
     left_over_beside_one: float = -3.5  # the same if only one part is shared: Ahmad, Ahmad Karimi
     family_first: float = -2.0  # order-free, but order is a hint
-    swapped: float = -4.0  # father and son bear each other's names
+    swapped: float = -6.0  # father and son bear each other's names
     most: float = 12.0  # the logistic function is flat beyond
 
 

@@ -90,6 +90,7 @@ LEVELS: dict[str, tuple[Level, ...]] = {
     "separation": (Level(0.75, 0.2), Level(0.12, 0.1), Level(0.08, 0.2), Level(0.05, 0.5)),
 }
 _YEAR = 365.25
+_LONGEST_YEAR = 366  # so that 2009 and 2012 lie no more than two years apart
 _BIRTH_GAPS = (1.0, 2.0, 5.0)
 _SEPARATION_GAPS = (1.0, 3.0)
 _LIVING_YEARS = 60.0  # births of the people who are sought spread over about so many years
@@ -103,7 +104,7 @@ _PRIOR_WITHOUT_NAME = -8.0
 
 def _years_between(one: Interval, other: Interval) -> float:
     days = max(one.earliest, other.earliest) - min(one.latest, other.latest)
-    return max(0.0, days.days / _YEAR)
+    return max(0.0, days.days / _LONGEST_YEAR)
 
 
 def _level_of_gap(years: float, bounds: tuple[float, ...]) -> int:

@@ -118,15 +118,15 @@ _ARABIC_ARTICLE = re.compile("ال(..+)")
 _SUN_ARTICLE = re.compile("[aeiou](sh|ch|th|dh|[rsdntzlj])")
 _SUFFIXES = {suffix: _vocabulary()[suffix.value] for suffix in Suffix if suffix is not Suffix.NONE}
 _SUFFIX_ATTACHED = {
-    Suffix.DIN: re.compile(
-        "(?P<core>...*?)(?:[aeiou]?[aeiou]l?d|l)?d(?:in|een|ine|eene|ien)|(?P<turkish>...*?)[ae]ttin|(?P<arabic>..+)الدين"
-    ),
-    Suffix.ALLAH: re.compile("(?P<core>...+?)(?:[aou]lla|ella)h?|(?P<arabic>..+?)(?:الله|لله)"),
+    Suffix.DIN: re.compile("(...*?)(?:[aeiou]?[aeiou]l?d|l)d(?:in|een|ine|eene|ien)|(...*?)[ae]ttin|(..+)الدين"),
+    Suffix.ALLAH: re.compile("(...+?)[aeou]llah|(..+?)(?:الله|لله)"),
     Suffix.ZADEH: re.compile("(?P<core>...+?)zad(?:eh|a|e|ah)|(?P<arabic>..+)زاده"),
     Suffix.NEJAD: re.compile("(?P<core>...+?)(?:nejad|nezhad|nejhad)|(?P<arabic>..+)(?:نژاد|نجاد)"),
     Suffix.POUR: re.compile("(?P<core>...+?)(?:pour|poor|pur)|(?P<arabic>..+)پور"),
     Suffix.OGLU: re.compile("(?P<core>...+?)(?:oglu|oghlu|oghli)|(?P<arabic>..+)(?:اوغلو|اوغلي)"),
 }
+_MAYBE_DIN = re.compile("(...*?)[aeiou]d(?:in|een|ine|ien)")  # Nuradin, but also Claudine
+_MAYBE_ALLAH = re.compile("(...+?)[aou]lla")
 _ZAI_ATTACHED = re.compile("(...+)za[iy]|(..+)زي")
 _BOU_ATTACHED = re.compile("bou([a-z]{3,})|بو(..+)")
 _MOHAMMAD_ATTACHED = re.compile("(m[ou]hamm?[ae]d)([a-z]{3,})|([a-z]{3,})(m[ou]hamm?[ae]d)|(محمد)(..+)|(..+)(محمد)")
@@ -186,10 +186,12 @@ def _attached_compounds(word: str) -> list[Reading]:
 
 
 def _less_likely(word: str) -> list[Reading]:
-    """Readings beside the plain one: Maghrebi Bou- for Abu, and a Pashto tribe's -zai."""
-    bou, zai = _BOU_ATTACHED.fullmatch(word), _ZAI_ATTACHED.fullmatch(word)
-    readings = [Reading(_core(bou), Prefix.ABU)] if bou else []
-    return readings + ([Reading(_core(zai), suffix=Suffix.ZAI)] if zai else [])
+    """Readings beside the plain one: Maghrebi Bou- for Abu, a Pashto tribe's -zai, -din and -alla in short."""
+    bou = _BOU_ATTACHED.fullmatch(word)
+    endings = ((Suffix.ZAI, _ZAI_ATTACHED), (Suffix.DIN, _MAYBE_DIN), (Suffix.ALLAH, _MAYBE_ALLAH))
+    found = ((suffix, pattern.fullmatch(word)) for suffix, pattern in endings)
+    readings = [Reading(_core(match), suffix=suffix) for suffix, match in found if match]
+    return [*readings, Reading(_core(bou), Prefix.ABU)] if bou else readings
 
 
 @lru_cache(maxsize=65536)
@@ -198,8 +200,8 @@ def _single(word: str) -> Part:
     if word in _TITLES or word in _CHAIN:
         return Part((Reading(word),), Kind.TITLE)
     compounds = _attached_compounds(word)
-    plain = [] if compounds else [Reading(core) for core in _past_article(word)]
-    return Part((*compounds, *plain, *_less_likely(word)))
+    plain = [Reading(core) for core in _past_article(word)]
+    return Part(tuple(compounds or [*plain, *_less_likely(word)]))
 
 
 def _split_attached(words: tuple[str, ...]) -> list[str]:

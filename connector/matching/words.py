@@ -48,14 +48,16 @@ _PREFIXES = {
     frozenset({Prefix.ABD}): 0.5,
     frozenset({Prefix.ABU}): 0.5,
     frozenset({Prefix.UMM}): 0.5,
-    frozenset({Prefix.ABD, Prefix.NONE}): -2.5,
-    frozenset({Prefix.ABU, Prefix.NONE}): -4.0,
-    frozenset({Prefix.UMM, Prefix.NONE}): -5.0,
+    frozenset({Prefix.ABD, Prefix.NONE}): -3.0,
+    frozenset({Prefix.ABU, Prefix.NONE}): -6.0,
+    frozenset({Prefix.UMM, Prefix.NONE}): -6.0,
 }
-_OTHER_PREFIXES = -7.0
-_ABD_FOR_ANY = 0.5
-_SUFFIX_LEFT_OUT = {Suffix.DIN: -3.0, Suffix.ALLAH: -3.0}
-_OTHER_SUFFIXES = -4.0
+_OTHER_PREFIXES = -9.0
+_ABD_FOR_ANY = 1.0
+_INITIAL = 0.5  # M. for Mohamed
+_OTHER_INITIAL = -3.0
+_SUFFIX_LEFT_OUT = {Suffix.DIN: -4.0, Suffix.ALLAH: -4.0}
+_OTHER_SUFFIXES = -6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Weight:
 @lru_cache(maxsize=262144)
 def likeness(left: str, right: str) -> float:
     """How surely two folded words spell one name (nats), from `LEAST` to `MOST`."""
+    if len(left) == 1 or len(right) == 1:
+        return _INITIAL if evidence(left[0], right[0]) > 0 else _OTHER_INITIAL
     liked = _liked(left, right) if _worth_aligning(left, right) else LEAST
     if left != right:
         one, other = names_spelled(left), names_spelled(right)
@@ -114,6 +118,8 @@ def _is_abd_for_any(left: Reading, right: Reading) -> bool:
 def _weight_of_readings(left: Reading, right: Reading) -> Weight:
     if left.prefix is not right.prefix and _is_abd_for_any(left, right):
         return Weight(_ABD_FOR_ANY, _ABD_FOR_ANY)
+    if left.core in SHORT_FOR_ANY_ABD and right.core in SHORT_FOR_ANY_ABD:
+        return Weight(_KNOWN_TO_BE_ONE, _ABD_FOR_ANY)
     around = 0.0
     if not (left.suffix is right.suffix is Suffix.NONE):
         around += _weight_of_suffixes(left.suffix, right.suffix)
