@@ -18,6 +18,7 @@ from connector.servers import FormServer
 from connector.servers.central import Central
 from connector.servers.kobo import Kobo
 from connector.targets import Target
+from connector.targets.handover import Handover
 from connector.targets.rest import Rest
 from connector.targets.workbook import Workbook
 
@@ -25,6 +26,7 @@ SERVERS: Mapping[str, Callable[[str, configuration.Server], FormServer]] = {"kob
 TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
     "rest": Rest,
     "workbook": Workbook,
+    "handover": Handover,
 }
 
 

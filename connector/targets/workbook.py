@@ -11,24 +11,15 @@ names. Every cell is text, so that no answer becomes a formula. It is in clear: 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-
-from openpyxl import Workbook as Book
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
-from openpyxl.worksheet._write_only import WriteOnlyWorksheet
-from openpyxl.worksheet.worksheet import Worksheet
 
 from connector.config import Target
 from connector.disclosure import Release
@@ -37,22 +28,11 @@ from connector.model import Action, Receipt
 from connector.targets import Effect, Health
 from connector.targets.casefile import case_file
 from connector.targets.folder import Folder
+from connector.targets.spreadsheet import as_csv, as_xlsx, lines_of
 from connector.targets.table import RECORD, VERSION, Line, Table
 from connector.transforms.registry import RECORDS
 
 _PATIENCE = 300.0  # seconds beyond the rewrite's due time before a delivery is tried again
-_FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-)  # a cell that begins so is reckoned by some spreadsheets (OWASP, CSV injection)
-_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f￾￿]")
-_NOT_IN_SHEET_NAMES = re.compile(r"[\[\]:*?/\\]")
-_MOST_SHEET_NAME = 31
-_WIDTH = 22
 _PHOTO = re.compile(r"[0-9a-f]{64}\.[a-z0-9]+")
 
 
@@ -89,7 +69,7 @@ class Workbook:
             changed: dict[str, _Part] = {}
             receipts = [self._put(release, changed) for release in releases]
             for part in changed.values():
-                self._folder.write({**part.as_csv(self._tables), f"{part.stem}.xlsx": part.as_xlsx(self._tables)})
+                self._folder.write(part.files(self._tables))
             self._beside(releases)
         return receipts
 
@@ -147,21 +127,11 @@ class _Part:
         rows.extend(new[len(places) :])
         return True
 
-    def as_csv(self, tables: Mapping[str, Table]) -> dict[str, bytes]:
-        return {
-            f"{self.stem}.{kind}.csv": _csv(tables[kind].columns, lines)
-            for kind, lines in self.lines.items()
-            if kind in tables
-        }
-
-    def as_xlsx(self, tables: Mapping[str, Table]) -> bytes:
-        book = Book(write_only=True)
-        for kind, lines in self.lines.items():
-            if kind in tables:
-                _sheet(book, tables[kind], lines)
-        out = io.BytesIO()
-        book.save(out)
-        return out.getvalue()
+    def files(self, tables: Mapping[str, Table]) -> dict[str, bytes]:
+        """The .csv of each kind, which are read again, then the .xlsx."""
+        sheets = [(tables[kind], lines) for kind, lines in self.lines.items() if kind in tables]
+        kept = {f"{self.stem}.{table.kind}.csv": as_csv(table, lines) for table, lines in sheets}
+        return {**kept, f"{self.stem}.xlsx": as_xlsx(sheets)}
 
 
 class _Shelf:
@@ -190,7 +160,7 @@ class _Shelf:
         """A workbook as its .csv files say."""
         part = _Part(stem)
         for file in sorted(self._folder.path.glob(f"{stem}.*.csv")):
-            part.lines[file.name.removeprefix(f"{stem}.").removesuffix(".csv")] = _lines(file)
+            part.lines[file.name.removeprefix(f"{stem}.").removesuffix(".csv")] = lines_of(file.read_bytes())
         return part
 
     def count(self, stem: str, part: _Part) -> None:
@@ -212,7 +182,7 @@ class _Shelf:
             if self._seen.get(file.name) == (state.st_mtime_ns, state.st_size):
                 continue
             stem = file.name.split(".", 1)[0]
-            lines = _lines(file)
+            lines = lines_of(file.read_bytes())
             self._records |= {line[RECORD]: stem for line in lines}
             self._photos[file.name] = {text for line in lines for text in line.values() if _PHOTO.fullmatch(text)}
             self._seen[file.name] = (state.st_mtime_ns, state.st_size)
@@ -260,58 +230,3 @@ class _Batches:
             return
         for (_, future), receipt in zip(batch, receipts, strict=True):
             future.set_result(receipt)
-
-
-def _csv(columns: Sequence[str], lines: Iterable[Line]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    writer.writerows([_defused(line.get(column, "")) for column in columns] for line in lines)
-    return out.getvalue().encode("utf-8-sig")  # with its mark, or Excel shows Arabic as rubbish
-
-
-def _lines(file: Path) -> list[Line]:
-    """The lines as they were before they were written."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        return [{column: _armed(text) for column, text in row.items() if text} for row in csv.DictReader(stream)]
-
-
-def _defused(text: str) -> str:
-    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
-
-
-def _armed(text: str) -> str:
-    return text.removeprefix("'")
-
-
-def _sheet(book: Book, table: Table, lines: Iterable[Line]) -> None:
-    name = _NOT_IN_SHEET_NAMES.sub(" ", table.words.title)[:_MOST_SHEET_NAME].strip()
-    sheet = cast(
-        "WriteOnlyWorksheet", book.create_sheet(table.kind[:_MOST_SHEET_NAME] if name in book.sheetnames else name)
-    )
-    sheet.sheet_view.rightToLeft = table.words.right_to_left
-    sheet.freeze_panes = "A2"
-    for number in range(1, len(table.columns) + 1):
-        cast("Worksheet", sheet).column_dimensions[get_column_letter(number)].width = _WIDTH
-    sheet.append([_heading(sheet, text) for text in table.headings])
-    for line in lines:
-        sheet.append([_cell(sheet, line.get(column)) for column in table.columns])
-
-
-def _heading(sheet: WriteOnlyWorksheet, text: str) -> object:
-    cell = WriteOnlyCell(sheet, value=text)
-    cell.font = Font(bold=True)
-    return cell
-
-
-def _cell(sheet: WriteOnlyWorksheet, text: str | None) -> object:
-    """Text that stays text: what a spreadsheet could take for a formula, an error or a number is marked as text."""
-    if not text:
-        return None
-    clean = _NOT_IN_XML.sub("", text)
-    if clean[:1].isalpha():
-        return clean
-    cell = WriteOnlyCell(sheet, value=clean)
-    cell.data_type = "s"
-    cell.number_format = "@"
-    return cell

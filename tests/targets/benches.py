@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyrage
+from pyrage import x25519
+
 from connector import config as configuration
 from connector.targets import Target
+from connector.targets.handover import Handover
 from connector.targets.workbook import Workbook
 from tests.targets.releases import root
 
@@ -89,6 +96,55 @@ class WorkbookBench:
         aside = self.folder.with_name("aside")
         if aside.exists():
             aside.rename(self.folder)
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class HandoverBench:
+    """A hand-over folder, and the key of whoever collects from it."""
+
+    identities = True
+    refuses = False
+
+    def __init__(self, home: Path, **table: Any) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.folder = home / "out"
+        self.identity = x25519.Identity.generate()
+        keys = [str(self.identity.to_public())]
+        settings = {
+            "type": "handover",
+            "folder": "out",
+            "public_keys": keys,
+            "receipt": "none",
+            "language": "fa",
+            **table,
+        }
+        self.target = Handover("bench", target_config(home, **settings))
+
+    def sealed(self) -> list[Path]:
+        return sorted(self.folder.glob("*.age"))
+
+    def opened(self, file: Path) -> dict[str, bytes]:
+        """What whoever has the key finds in a file."""
+        plain = pyrage.decrypt(file.read_bytes(), [self.identity])
+        with zipfile.ZipFile(io.BytesIO(plain)) as bundle:
+            return {name: bundle.read(name) for name in bundle.namelist()}
+
+    def records(self) -> list[dict[str, Any]]:
+        """The newest word on each record."""
+        found = [json.loads(self.opened(file)["record.json"]) for file in self.sealed()]
+        assert len(found) == len({one["id"] for one in found})
+        return [one for one in found if one["action"] == "upsert"]
+
+    def held(self, number: int) -> str | None:
+        found = [json.dumps(one, ensure_ascii=False) for one in self.records() if one["id"] == root(number)]
+        return found[0] if found else None
+
+    def count(self) -> int:
+        return len(self.records())
+
+    down, refuse, up = WorkbookBench.down, WorkbookBench.refuse, WorkbookBench.up
 
     def close(self) -> None:
         """Nothing runs."""

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from connector.errors import TargetError
-from tests.targets.benches import Bench, WorkbookBench
+from tests.targets.benches import Bench, HandoverBench, WorkbookBench
 from tests.targets.releases import KARIM, MARKS, release, request, stamp, withdrawal
 
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "workbook": WorkbookBench,
+    "handover": HandoverBench,
 }
 
 
