@@ -21,6 +21,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from connector.commands.partner import partner
+from connector.commands.referral import referral
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
 from forms.errors import FormError
 
@@ -546,6 +548,10 @@ def user_list(flow: Pipeline, json_: bool) -> None:
                 [[one.name, one.role, "yes" if one.disabled else ""] for one in everyone],
             )
         )
+
+
+main.add_command(referral)
+main.add_command(partner)
 
 
 # Forms, names, encrypted submissions: nothing of these needs a configuration

@@ -14,6 +14,8 @@ from waitress.server import create_server
 from connector.dispatch.embedded import Dispatcher, Lock
 from connector.errors import Refused
 from connector.pipeline import Pipeline
+from connector.referrals.exchange import exchange_of
+from connector.referrals.sender import Sender
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -58,7 +60,7 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
     from webhooks.edge import create_app
 
     lock = Lock(flow.config.at_home(flow.config.data_dir))
-    dispatcher = Dispatcher(flow)
+    dispatcher, sender = Dispatcher(flow), Sender(exchange_of(flow.config, flow.ledger))
     if dispatch:
         lock.take()
     web = Web(create_app(flow, dispatcher.ring), host, port)
@@ -67,11 +69,13 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
     web.start()
     if dispatch:
         dispatcher.start()
+        sender.start()
     say(f"Silah listens on {web.url}")
     told.wait()
     web.stop()
     if dispatch:
         dispatcher.stop()
+        sender.stop()
     lock.release()
 
 

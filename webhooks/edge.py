@@ -19,6 +19,7 @@ from connector.errors import NotASubmission
 from connector.ledger.database import LedgerUnavailable
 from connector.model import JSON
 from connector.pipeline import Pipeline
+from webhooks import partners
 
 log = logging.getLogger("silah.webhooks")
 
@@ -67,6 +68,7 @@ def create_app(pipeline: Pipeline, ring: Callable[[], None] = lambda: None) -> F
         return _answer(503, {"error": "ledger.unavailable"})
 
     app.register_blueprint(edge)
+    app.register_blueprint(partners.blueprint(pipeline))
     return app
 
 

@@ -206,3 +206,97 @@ audit = Table(
 )
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+# Referrals and partners (connector/ledger/referrals.py)
+
+node_keys = Table(
+    "node_keys",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)
+
+partners = Table(
+    "partners",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("url", String, nullable=False),
+    Column("exported", Text, nullable=False),  # the partner's public export
+    Column("duty_number", String),  # of a duty desk, never of a person
+    Column("added_at", BigInteger, nullable=False),
+)
+
+referrals = Table(
+    "referrals",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("partner", String, ForeignKey("partners.fingerprint"), nullable=False),
+    Column("direction", String, nullable=False),  # out, in
+    Column("kind", String),  # empty where only a withdrawal ever came
+    Column("priority", String),
+    Column("case_code", String, nullable=False),
+    Column("state", String, nullable=False),  # what the events amount to, kept for lists
+    Column("due_at", BigInteger),
+    Column("alarmed_at", BigInteger),  # when this due_at was told to be past
+    Column("taken_over_by", String),  # the user of the shift who looks after it
+    Column("made_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+Index("referrals_due", referrals.c.state, referrals.c.due_at)
+Index("referrals_partner", referrals.c.partner)
+
+referral_bodies = Table(
+    "referral_bodies",
+    metadata,
+    Column("referral_id", String, ForeignKey("referrals.id"), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("opening", LargeBinary, nullable=False),
+    Column("consent", LargeBinary),
+    Column("identity", LargeBinary),
+)
+
+referral_events = Table(
+    "referral_events",
+    metadata,
+    Column("referral_id", String, ForeignKey("referrals.id"), primary_key=True),
+    Column("party", String, primary_key=True),  # requester, owner
+    Column("number", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),  # the message that carried it
+    Column("seen", Integer, nullable=False),
+    Column("deed", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("reason", String),
+    Column("outcome", String),
+)
+
+referral_messages = Table(
+    "referral_messages",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("referral_id", String, ForeignKey("referrals.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("partner", String, ForeignKey("partners.fingerprint"), nullable=False),
+    Column("state", String, nullable=False),  # due, sent, parked, superseded
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", BigInteger, nullable=False),
+    Column("begun", Boolean, nullable=False, default=False),  # the partner may have it
+    Column("told", Boolean, nullable=False, default=False),  # an attempt carried the identity
+    Column("result", String),  # of the second step: told, or why not
+    Column("error", String),
+    Column("made_at", BigInteger, nullable=False),
+    Column("sent_at", BigInteger),
+)
+Index("referral_messages_order", referral_messages.c.referral_id, referral_messages.c.number)
+Index(
+    "referral_messages_due",
+    referral_messages.c.partner,
+    referral_messages.c.next_at,
+    sqlite_where=referral_messages.c.state == "due",
+    postgresql_where=referral_messages.c.state == "due",
+)

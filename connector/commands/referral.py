@@ -1,0 +1,232 @@
+"""`silah referral`: the referral inbox and outbox (contract §8). Every command works while the server is down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.commands.shell import actor, as_json, plain_time, print_json, print_table, read_object, with_exchange
+
+if TYPE_CHECKING:
+    from connector.ledger.referrals import Logged, ReferralRow, Shown
+    from connector.referrals.exchange import Exchange
+
+_ID = click.argument("id_", metavar="ID")
+_REASON = click.option("--reason", help="Why, as a code of docs/referrals.md.")
+
+
+@click.group()
+def referral() -> None:
+    """Referrals to and from partners."""
+
+
+@referral.command("new")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--to", "partner", required=True, help="The partner, by the name it was added under.")
+@as_json
+@with_exchange
+def new(exchange: Exchange, file: Path, partner: str, json_: bool) -> None:
+    """Refer the case in FILE to a partner. Codes go at once, who it is only after they accept."""
+    row = exchange.new(read_object(file), partner, actor()).row
+    if row.priority == "emergency_24h":
+        click.echo(
+            f"CALL NOW: {row.duty_number or 'the duty number of the partner'}. Say the case code: {row.case_code}",
+            err=True,
+        )
+    if json_:
+        print_json({"id": row.id, "state": row.state, "case_code": row.case_code})
+    else:
+        click.echo(f"{row.id} ({row.case_code}) is {row.state}, due {plain_time(row.due_at)}")
+
+
+@referral.command("list")
+@as_json
+@with_exchange
+def list_(exchange: Exchange, json_: bool) -> None:
+    """Every referral, the one due first on top."""
+    rows = exchange.referrals.rows()
+    if json_:
+        print_json([_row(one) for one in rows])
+        return
+    print_table(
+        ["id", "case code", "partner", "", "state", "due", ""],
+        [
+            [r.id, r.case_code, r.partner, r.direction, r.state, plain_time(r.due_at), "OVERDUE" if r.overdue else ""]
+            for r in rows
+        ],
+    )
+
+
+def _row(row: ReferralRow) -> dict[str, object]:
+    names = ("id", "state", "case_code", "partner", "direction", "due_at", "overdue")
+    return {name: getattr(row, name) for name in names}
+
+
+@referral.command("show")
+@_ID
+@as_json
+@with_exchange
+def show(exchange: Exchange, id_: str, json_: bool) -> None:
+    """One referral and its events; with --json also who it is about, once the sender told (each look is audited)."""
+    shown = exchange.referrals.show(id_)
+    told = _shown(shown)
+    if json_:
+        disclosed = exchange.referrals.disclosed(id_, actor())
+        if disclosed is not None:
+            told["identity"] = disclosed.identity.model_dump()
+            told["reason_code"] = list(disclosed.reason_code) or told.get("reason_code", [])
+        print_json({**told, "events": [_event(one) for one in shown.events]})
+        return
+    for name, value in told.items():
+        click.echo(f"{name}: {value}")
+    if shown.has_identity:
+        click.echo("identity: told; --json shows it")
+    print_table(
+        ["at", "event", "by", "actor", "code", ""],
+        [
+            [
+                plain_time(one.event.at), one.event.deed, one.event.by, one.actor,
+                one.event.reason or one.event.outcome or "", "" if one.changed else "too late: changed nothing",
+            ]
+            for one in shown.events
+        ],
+    )  # fmt: skip
+
+
+def _shown(shown: Shown) -> dict[str, object]:
+    row = shown.row
+    codes = shown.opening.model_dump(mode="json", exclude={"kind", "priority", "case_code"}) if shown.opening else {}
+    mine = "requester" if row.direction == "out" else "owner"
+    return {
+        **_row(row), "kind": row.kind, "priority": row.priority, **codes,
+        "case_held_by": "us" if shown.standing.holder == mine else "partner",
+        "taken_over_by": row.taken_over_by, "second_step": shown.result,
+        "unsent": [
+            {"event": one.deed, "state": one.state, "attempts": one.attempts, "error": one.error} for one in shown.unsent
+        ],
+    }  # fmt: skip
+
+
+def _event(one: Logged) -> dict[str, object]:
+    event = one.event
+    return {
+        "event": str(event.deed), "by": str(event.by), "at": event.at, "actor": one.actor,
+        "reason": event.reason, "outcome": event.outcome, "changed": one.changed,
+    }  # fmt: skip
+
+
+def _act(
+    exchange: Exchange, id_: str, deed: str, json_: bool, *, reason: str | None = None, outcome: str | None = None
+) -> None:
+    from connector.referrals.machine import Deed
+
+    state = exchange.act(id_, Deed(deed), actor(), reason, outcome)
+    if json_:
+        print_json({"id": id_, "state": state})
+    else:
+        click.echo(f"{id_} is {state}")
+
+
+@referral.command("accept")
+@_ID
+@as_json
+@with_exchange
+def accept(exchange: Exchange, id_: str, json_: bool) -> None:
+    """Take a referral on; the sender then tells who it is."""
+    _act(exchange, id_, "accept", json_)
+
+
+@referral.command("start")
+@_ID
+@as_json
+@with_exchange
+def start(exchange: Exchange, id_: str, json_: bool) -> None:
+    """The work has begun; a transferred person has arrived."""
+    _act(exchange, id_, "start", json_)
+
+
+@referral.command("hold")
+@_ID
+@as_json
+@with_exchange
+def hold(exchange: Exchange, id_: str, json_: bool) -> None:
+    """The work rests for now."""
+    _act(exchange, id_, "hold", json_)
+
+
+@referral.command("complete")
+@_ID
+@click.option("--outcome", help="completed_full, completed_partly, client_left or other.")
+@as_json
+@with_exchange
+def complete(exchange: Exchange, id_: str, outcome: str | None, json_: bool) -> None:
+    """The work is done; the sender sees the outcome."""
+    _act(exchange, id_, "complete", json_, outcome=outcome)
+
+
+@referral.command("fail")
+@_ID
+@_REASON
+@as_json
+@with_exchange
+def fail(exchange: Exchange, id_: str, reason: str | None, json_: bool) -> None:
+    """It was tried and is not possible."""
+    _act(exchange, id_, "fail", json_, reason=reason)
+
+
+@referral.command("reject")
+@_ID
+@_REASON
+@as_json
+@with_exchange
+def reject(exchange: Exchange, id_: str, reason: str | None, json_: bool) -> None:
+    """Not taken on."""
+    _act(exchange, id_, "reject", json_, reason=reason)
+
+
+@referral.command("cancel")
+@_ID
+@_REASON
+@as_json
+@with_exchange
+def cancel(exchange: Exchange, id_: str, reason: str | None, json_: bool) -> None:
+    """The sender takes the request back."""
+    _act(exchange, id_, "cancel", json_, reason=reason)
+
+
+@referral.command("withdraw")
+@_ID
+@as_json
+@with_exchange
+def withdraw(exchange: Exchange, id_: str, json_: bool) -> None:
+    """The person takes consent back: nothing more is sent, and both sides destroy what they hold."""
+    _act(exchange, id_, "withdraw", json_)
+
+
+@referral.command("confirm")
+@_ID
+@as_json
+@with_exchange
+def confirm(exchange: Exchange, id_: str, json_: bool) -> None:
+    """The sender still needs an overdue referral answered; sets a new time."""
+    _act(exchange, id_, "confirm", json_)
+
+
+@referral.command("retry")
+@_ID
+@with_exchange
+def retry(exchange: Exchange, id_: str) -> None:
+    """Send what of a referral waits or was refused again now."""
+    click.echo(f"{exchange.referrals.retry(id_, actor())} messages are due now")
+
+
+@referral.command("take-over")
+@_ID
+@click.option("--by", "user", required=True, help="Who of the next shift looks after it: a user's name here.")
+@with_exchange
+def take_over(exchange: Exchange, id_: str, user: str) -> None:
+    """Note on the hand-over list who looks after a referral now."""
+    exchange.referrals.take_over(id_, user)
+    click.echo(f"{id_} is looked after by {user}")

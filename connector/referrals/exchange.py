@@ -1,0 +1,232 @@
+"""The exchange of referrals: what people here do, what partners do, and one attempt to send.
+
+new(), act()   a person here; durable at once, sent by the sender's thread when the server runs
+receive()      a partner's signed, encrypted message: verified, opened, kept, acknowledged; no outgoing call
+attempt()      one message to a partner; the second step passes its gate (gate.py) before every attempt
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from uuid import UUID
+
+from connector.config import Config
+from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused
+from connector.ledger.flow import Ledger
+from connector.ledger.referrals import Outgoing, Partner, ReferralLedger, Shown, Taken
+from connector.model import Backoff
+from connector.outbound import Answer, Caller, Unreachable
+from connector.referrals import envelope
+from connector.referrals.gate import NotTold, clear, consent_refusal
+from connector.referrals.machine import Deed, State
+from connector.referrals.messages import Disclosed, Message, read_message
+from connector.referrals.node import NodeKeys, PublicNode, read_node
+from connector.referrals.referral import read_draft
+
+_TIMEOUT = timedelta(seconds=30)
+_MOST_ANSWER = 1 << 16
+_LONGEST_WAIT = timedelta(minutes=5)  # an emergency is answered within hours: no longer between attempts
+_JITTER = 0.25
+_KEPT, _KNOWN, _REFUSED, _TOO_LARGE = 201, 200, 422, 413
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a partner is answered: 201 or 200, and the body with the headers that sign it."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Exchange:
+    """Referrals between this node and its partners.
+
+    Args:
+        config: names `public_url`, without which the node cannot be exported, and the back-off.
+        referrals: what is kept.
+    """
+
+    def __init__(self, config: Config, referrals: ReferralLedger) -> None:
+        self._config = config
+        self.referrals = referrals
+        self._now = referrals.now
+        self._backoff: Backoff = config.dispatch.backoff()
+
+    @cached_property
+    def keys(self) -> NodeKeys:
+        """This node's own keys."""
+        return self.referrals.keys()
+
+    # People here
+
+    def export(self) -> PublicNode:
+        """This node for its partners; raises `Misconfigured` without `public_url`."""
+        url = self._config.public_url
+        if not url:
+            advice = "Write the address under which partners reach this node."
+            raise Misconfigured("config.missing_key", f"`public_url` in {self._config.path}", advice)
+        try:
+            return self.keys.public(url.rstrip("/"))
+        except ValueError:
+            raise Misconfigured(
+                "config.bad_value", f"`public_url` in {self._config.path}", "It begins with https://."
+            ) from None
+
+    def pair(self, data: Mapping[str, object], name: str, duty_number: str | None, actor: str) -> Partner:
+        """Pairs with the node that *data* exported; raises `Refused`."""
+        node = read_node(data)
+        if node.fingerprint == self.keys.fingerprint:
+            raise Refused("partner.self", "the partner's file", "This is our own export: ask the partner for theirs.")
+        self.referrals.add_partner(name, node, duty_number, actor)
+        return self.referrals.partner(name)
+
+    def new(self, data: Mapping[str, object], partner_name: str, actor: str) -> Shown:
+        """Keeps a referral and asks for it to be sent; raises `Refused`, and then nothing was kept."""
+        partner = self.referrals.partner(partner_name)
+        draft = read_draft(data)
+        refused = consent_refusal(draft.consent, partner.names, self._now())
+        if refused:
+            advice = "Ask the person: a yes for this partner that is good today comes before the referral."
+            raise Refused(f"referral.{refused}", "`consent` of the referral", advice)
+        return self.referrals.show(self.referrals.open(draft, partner, actor))
+
+    def act(
+        self, referral_id: str, deed: Deed, actor: str, reason: str | None = None, outcome: str | None = None
+    ) -> State:
+        """Does *deed* for this side; raises `Refused`, and then nothing was changed."""
+        return self.referrals.act(referral_id, deed, actor, reason, outcome)
+
+    # Partners
+
+    def receive(self, fingerprint: str, headers: Mapping[str, str], body: bytes) -> Acknowledgement:
+        """Keeps a partner's message and signs for it.
+
+        Raises `NotAuthentic` (unknown partner, signature, time), `NotASubmission` and `Refused` (never send it again),
+        `OutOfOrder` (send it again after the one before it).
+        """
+        partner = self._sender(fingerprint)
+        message_id = envelope.verify(partner.node.signing_key, headers, body, self._now())
+        message = read_message(envelope.unseal(body, self.keys))
+        if (str(message.id), message.sender, message.recipient) != (
+            message_id,
+            partner.fingerprint,
+            self.keys.fingerprint,
+        ):
+            raise NotASubmission("partner.not_for_us", "a partner's message", "It was made for another node or id.")
+        return self._acknowledge(message_id, self.referrals.take(partner, message))
+
+    def _sender(self, fingerprint: str) -> Partner:
+        try:
+            return self.referrals.partner(fingerprint)
+        except Refused:
+            advice = "Pair with the sender first: `silah partner add`."
+            raise NotAuthentic("partner.unknown", "a partner's message", advice) from None
+
+    def _acknowledge(self, message_id: str, taken: Taken) -> Acknowledgement:
+        body = json.dumps({"receipt": taken.receipt}).encode()
+        headers = envelope.signed_headers(self.keys, message_id, self._now(), body)
+        return Acknowledgement(_KEPT if taken.new else _KNOWN, body, headers)
+
+    # Sending
+
+    def caller(self, partner: Partner) -> Caller:
+        """The connections to one partner."""
+        headers = {"Content-Type": envelope.MEDIA_TYPE, "User-Agent": "Silah"}
+        return Caller(partner.node.url, headers=headers, timeout=_TIMEOUT)
+
+    def attempt(self, partner: Partner, caller: Caller, outgoing: Outgoing) -> str:
+        """One attempt: `sent`, `parked` (refused for good), `superseded`, or `due` (tried again). Raises nothing expected."""
+        second = self._second_step(partner, outgoing)
+        message = self._message(partner, outgoing, second)
+        if message is None or not self.referrals.begin(outgoing, told=isinstance(second, Disclosed)):
+            return "superseded"
+        body = envelope.seal(message.as_bytes(), partner.node.encryption_key)
+        headers = envelope.signed_headers(self.keys, outgoing.id, self._now(), body)
+        try:
+            answer = caller.call(
+                "POST", f"/webhooks/partners/{self.keys.fingerprint}", headers=headers, body=body, most=_MOST_ANSWER
+            )
+        except Unreachable as error:
+            return self._later(outgoing, f"partner.{error.code}")
+        return self._answered(partner, outgoing, answer, second)
+
+    def _answered(
+        self, partner: Partner, outgoing: Outgoing, answer: Answer, second: Disclosed | NotTold | None
+    ) -> str:
+        if answer.status in {_REFUSED, _TOO_LARGE}:
+            self.referrals.park(outgoing, _their_code(answer))
+            return "parked"
+        if answer.status not in {_KEPT, _KNOWN}:
+            return self._later(outgoing, f"partner.http_{answer.status}")
+        at = self._signed_for(partner, outgoing, answer)
+        if at is None:
+            return self._later(outgoing, "partner.not_acknowledged")
+        result = _result(second, told_before=outgoing.told, known=answer.status == _KNOWN)
+        self.referrals.sent(outgoing, partner, at, result=result)
+        return "sent"
+
+    def _signed_for(self, partner: Partner, outgoing: Outgoing, answer: Answer) -> datetime | None:
+        """When the partner signed for this very message; None when nobody did."""
+        try:
+            signed = envelope.verify(partner.node.signing_key, answer.headers, answer.body, self._now())
+        except NotAuthentic:
+            return None
+        return datetime.fromtimestamp(int(answer.headers["webhook-timestamp"]), UTC) if signed == outgoing.id else None
+
+    def _second_step(self, partner: Partner, outgoing: Outgoing) -> Disclosed | NotTold | None:
+        if outgoing.event.deed is not Deed.DISCLOSE:
+            return None
+        held = self.referrals.contents(outgoing.referral_id)
+        if held.opening is None or held.consent is None:
+            return NotTold("referral_closed")
+        return clear(held.state, held.opening, held.identity, held.consent, partner.names, self._now())
+
+    def _message(self, partner: Partner, outgoing: Outgoing, second: Disclosed | NotTold | None) -> Message | None:
+        """What goes out; None when a withdrawal destroyed what it would be made of."""
+        event = outgoing.event
+        opening = self.referrals.contents(outgoing.referral_id).opening if event.deed is Deed.REQUEST else None
+        if event.deed is Deed.REQUEST and opening is None:
+            return None
+        return Message(
+            id=UUID(outgoing.id), sender=self.keys.fingerprint, recipient=partner.fingerprint,
+            referral=UUID(outgoing.referral_id), number=event.number, seen=event.seen, deed=event.deed, at=event.at,
+            reason=second.reason if isinstance(second, NotTold) else event.reason, outcome=event.outcome,
+            opening=opening.first_step() if opening is not None else None,
+            disclosed=second if isinstance(second, Disclosed) else None,
+        )  # fmt: skip
+
+    def _later(self, outgoing: Outgoing, code: str) -> str:
+        doubled: timedelta = self._backoff.first * int(2 ** min(outgoing.attempts, 30))
+        spread: float = 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 (no secret)
+        self.referrals.later(outgoing, code, min(doubled, self._backoff.most, _LONGEST_WAIT) * spread)
+        return "due"
+
+
+def _result(second: Disclosed | NotTold | None, *, told_before: bool, known: bool) -> str | None:
+    """What the second step came to: a partner that knew the message already had it from an earlier attempt."""
+    if second is None:
+        return None
+    if isinstance(second, Disclosed) or (told_before and known):
+        return "told"
+    return second.reason
+
+
+def _their_code(answer: Answer) -> str:
+    """The partner's code, if it is one: nothing else of an answer is kept."""
+    try:
+        code = str(json.loads(answer.body)["error"])
+    except (ValueError, KeyError, TypeError):
+        code = ""
+    return code if re.fullmatch(r"[a-z_]{1,30}(\.[a-z_]{1,30}){0,2}", code) else f"partner.http_{answer.status}"
+
+
+def exchange_of(config: Config, ledger: Ledger) -> Exchange:
+    """The exchange on the database, the keys and the clock of *ledger*."""
+    return Exchange(config, ReferralLedger(ledger.database, ledger.master, ledger.now))
