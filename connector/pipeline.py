@@ -226,7 +226,7 @@ class Pipeline:
         stamp = self._stamp(delivery)
         if delivery.action is Action.WITHDRAW:
             return disclosure.retract(delivery.form_id, policy(delivery.form_id).purpose, stamp)
-        stored = self.ledger.record(delivery.submission_id, delivery.version)
+        stored = self.ledger.opened(delivery)
         if stored is None:
             return Withheld("record.erased")
         record = from_json(delivery.form_id, stored)
@@ -268,7 +268,8 @@ class Pipeline:
             "recipient": str(self.audiences[delivery.target].recipient),
         }  # fmt: skip
         self.ledger.delivered(delivery, receipt.external_id, receipt.dropped, detail)
-        self._attachments.forget(delivery)
+        if release.photos:
+            self._attachments.forget(delivery)
         return "delivered"
 
     def _failed(self, delivery: Due, error: ServerError, *, begun: bool) -> str:

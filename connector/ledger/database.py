@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -25,7 +26,7 @@ from connector.errors import SilahError
 from connector.ledger import schema
 
 T = TypeVar("T")
-_Job = tuple[Callable[[Connection], object], "Future[object]"]
+I = TypeVar("I")  # noqa: E741 (an item)
 _GROUP = 128
 _BUSY_SECONDS = 30
 
@@ -48,6 +49,16 @@ def milliseconds(moment: datetime) -> int:
 
 def moment(value: int) -> datetime:
     return datetime.fromtimestamp(value / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One write that somebody waits for. Jobs with the same *many* are run together, as one call of it."""
+
+    run: Callable[[Connection], object]
+    future: Future[object]
+    many: Callable[[Connection, Sequence[object]], Sequence[object]] | None = None
+    item: object = None
 
 
 class Database:
@@ -105,10 +116,24 @@ class Database:
                     return job(connection)
             except SQLAlchemyError as error:
                 raise unavailable(error) from None
-        future: Future[T] = Future()
+        return cast("T", self._wait_for(_Job(job, Future())))
+
+    def write_many(self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> T:
+        """Like `write`, for a write that many threads make at once: *many* gets all their items and returns their
+        results in the same order. If it raises, each item is tried alone."""
+
+        def alone(connection: Connection) -> T:
+            return many(connection, [item])[0]
+
+        if not self.embedded:
+            return self.write(alone)
+        together = cast("Callable[[Connection, Sequence[object]], Sequence[object]]", many)
+        return cast("T", self._wait_for(_Job(alone, Future(), together, item)))
+
+    def _wait_for(self, job: _Job) -> object:
         self._start()
-        self._jobs.put((job, future))  # type: ignore[arg-type] # the future of this job has this job's type
-        return future.result()
+        self._jobs.put(job)
+        return job.future.result()
 
     def _start(self) -> None:
         with self._starting:
@@ -136,20 +161,20 @@ class Database:
         return group, False
 
     def _commit(self, group: list[_Job]) -> None:
-        """One transaction for the whole group; each job in a savepoint of its own, told only after the commit."""
-        outcomes: list[tuple[Future[object], object, BaseException | None]] = []
+        """One transaction for the whole group, told only after the commit."""
+        outcomes: list[_Outcome] = []
         try:
             with self._writing.begin() as connection:
-                for job, future in group:
-                    outcomes.append((future, *_in_savepoint(connection, job)))
+                for jobs in _together(group):
+                    outcomes += _run(connection, jobs)
         except SQLAlchemyError as error:
             failure = unavailable(error)
-            outcomes = [(future, None, failure) for _, future in group]
-        for future, result, raised in outcomes:
+            outcomes = [(job, None, failure) for job in group]
+        for job, result, raised in outcomes:
             if raised is None:
-                future.set_result(result)
+                job.future.set_result(result)
             else:
-                future.set_exception(raised)
+                job.future.set_exception(raised)
 
     def healthy(self) -> bool:
         """Whether a read and a durable write work at this moment."""
@@ -168,6 +193,27 @@ class Database:
             thread.join()
         self._reading.dispose()
         self._writing.dispose()
+
+
+_Outcome = tuple[_Job, object, BaseException | None]
+
+
+def _together(group: Sequence[_Job]) -> Iterator[list[_Job]]:
+    """Jobs that can be run as one, in the order in which the first of them came."""
+    batches: dict[object, list[_Job]] = {}
+    for number, job in enumerate(group):
+        batches.setdefault(job.many or number, []).append(job)
+    yield from batches.values()
+
+
+def _run(connection: Connection, jobs: Sequence[_Job]) -> list[_Outcome]:
+    """A lone job in a savepoint of its own; several as one call, and each alone if that call fails."""
+    many = jobs[0].many
+    if many is not None and len(jobs) > 1:
+        results, raised = _in_savepoint(connection, lambda c: many(c, [job.item for job in jobs]))
+        if raised is None:
+            return [(job, result, None) for job, result in zip(jobs, cast("Sequence[object]", results), strict=True)]
+    return [(job, *_in_savepoint(connection, job.run)) for job in jobs]
 
 
 def _in_savepoint(connection: Connection, job: Callable[[Connection], object]) -> tuple[object, BaseException | None]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid5
@@ -24,6 +24,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -125,6 +126,11 @@ class Due:
     made_at: datetime
     tried_at: datetime | None
     external_id: str | None
+    touched: int
+    approved: bool
+    spoken_of: bool  # somebody released it by name, or took consent back
+    sealed: bytes | None = field(repr=False)
+    wrapped: bytes | None = field(repr=False)
 
     @property
     def key(self) -> str:
@@ -421,7 +427,9 @@ class Ledger:
                 where = (submissions.c.id.in_(some), submissions.c.presence != presence)
                 changed = connection.execute(select(submissions.c.record_id).where(*where)).scalars().all()
                 audit.append_all(connection, self.now(), [Entry(presence, record_id=record) for record in changed])
-                connection.execute(update(submissions).where(*where).values(presence=presence))
+                connection.execute(
+                    update(submissions).where(*where).values(presence=presence, touched=submissions.c.touched + 1)
+                )
 
         self.database.write(job)
 
@@ -444,24 +452,29 @@ class Ledger:
 
     def due(self, target: str, limit: int, busy: Iterable[int] = ()) -> list[Due]:
         """The deliveries of *target* whose time has come, oldest first, without the submissions in *busy*."""
+        here = deliveries.c.submission_id
+        released = exists().where(releases.c.submission_id == here, releases.c.target == target)
+        taken_back = exists().where(withdrawals.c.submission_id == here)
+        of_version = and_(versions.c.submission_id == here, versions.c.version == deliveries.c.version)
         query = (
             select(
-                deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id
+                deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id,
+                submissions.c.touched, (submissions.c.approved_version == deliveries.c.version).label("approved"),
+                or_(released, taken_back).label("spoken_of"), versions.c.record.label("sealed"), data_keys.c.wrapped,
             )
-            .join(submissions, submissions.c.id == deliveries.c.submission_id)
+            .join(submissions, submissions.c.id == here)
+            .outerjoin(versions, of_version)
+            .outerjoin(data_keys, data_keys.c.record_id == submissions.c.record_id)
             .where(
                 deliveries.c.target == target,
                 deliveries.c.state == "due",
                 deliveries.c.next_at <= milliseconds(self.now()),
-                or_(
-                    _may_go(),
-                    deliveries.c.action == Action.WITHDRAW,
-                ),
+                or_(_may_go(), deliveries.c.action == Action.WITHDRAW),
                 ~exists().where(pauses.c.target == target),
             )
-            .order_by(deliveries.c.next_at, deliveries.c.submission_id)
+            .order_by(deliveries.c.next_at, here)
             .limit(limit)
-        )
+        )  # fmt: skip
         taken = list(busy)
         if taken:
             query = query.where(deliveries.c.submission_id.notin_(taken))
@@ -476,7 +489,17 @@ class Ledger:
             ).scalar()
         return moment(value) if value is not None else None
 
+    def opened(self, delivery: Due) -> bytes | None:
+        """The Record that a due delivery carries; None when it was erased."""
+        if delivery.sealed is None or delivery.wrapped is None:
+            return None
+        key = self._master.unwrap(delivery.wrapped, delivery.record_id)
+        return key.open(delivery.sealed, f"{delivery.record_id}:{delivery.version}:record")
+
     def approval(self, delivery: Due) -> Approval:
+        """Who said that a due delivery may go, and what was taken back."""
+        if not delivery.spoken_of:
+            return Approval(delivery.approved, frozenset(), frozenset())
         with self.database.reading() as connection:
             return _approval(connection, delivery.submission_id, delivery.version, delivery.target)
 
@@ -494,53 +517,42 @@ class Ledger:
     def begin(self, delivery: Due, content: str) -> bool:
         """Pins what the key stands for and counts the attempt, durably, before anything is sent.
 
-        False when the delivery is no longer due, when its submission is held, or when what may go has changed since
-        the last attempt: then a new delivery with a new key was made and this one is superseded.
+        False when the delivery is no longer due, when what the gate decided on was touched since, or when what may go
+        has changed since the last attempt: then a new delivery with a new key was made and this one is superseded.
         """
-        return self.database.write(lambda connection: self._begin(connection, delivery, content))
+        return self.database.write_many(self._begin_many, (delivery, content))
 
-    def _begin(self, connection: Connection, delivery: Due, content: str) -> bool:
-        row = connection.execute(
-            select(deliveries.c.state, _may_go().label("may_go"))
-            .join(submissions, submissions.c.id == deliveries.c.submission_id)
-            .where(deliveries.c.id == delivery.id)
-        ).one()
-        if row.state != "due" or not (row.may_go or delivery.action is Action.WITHDRAW):
-            return False
-        if delivery.content is not None and delivery.content != content:
-            _remake(connection, delivery, milliseconds(self.now()))
-            return False
+    def _begin_many(self, connection: Connection, items: Sequence[tuple[Due, str]]) -> list[bool]:
+        going = _still_going(connection, [delivery for delivery, _ in items])
         at = milliseconds(self.now())
-        values = {
-            "content": content, "attempts": deliveries.c.attempts + 1, "maybe_held": True,
-            "tried_at": func.coalesce(deliveries.c.tried_at, at),
-        }  # fmt: skip
-        connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(values))
-        return True
+        begun: list[bool] = []
+        rows: list[dict[str, object]] = []
+        for delivery, content in items:
+            changed = delivery.content is not None and delivery.content != content
+            if delivery.id in going and changed:
+                _remake(connection, delivery, at)
+            begun.append(delivery.id in going and not changed)
+            if begun[-1]:
+                rows.append({"of": delivery.id, "pinned": content, "now": at})
+        if rows:
+            connection.execute(_BEGIN, rows)
+        return begun
 
     def delivered(
         self, delivery: Due, external_id: str | None, dropped: Sequence[str], detail: Mapping[str, JSON]
     ) -> None:
         """The target holds it."""
+        self.database.write_many(self._delivered_many, _Arrival(delivery, external_id, tuple(dropped), detail))
 
-        def job(connection: Connection) -> None:
-            at = milliseconds(self.now())
-            self._attempt(connection, delivery, "delivered", None)
-            values = {
-                "state": "delivered", "error": None, "status": None, "done_at": at,
-                "external_id": external_id, "dropped": json.dumps(list(dropped)) if dropped else None,
-            }  # fmt: skip
-            connection.execute(update(deliveries).where(deliveries.c.id == delivery.id).values(values))
-            if delivery.action is Action.WITHDRAW:
-                connection.execute(
-                    update(deliveries)
-                    .where(*_of(delivery), deliveries.c.id != delivery.id, deliveries.c.version <= delivery.version)
-                    .values(maybe_held=False)
-                )
-            entry = Entry(str(delivery.action), record_id=delivery.record_id, target=delivery.target, detail=detail)
-            audit.append(connection, self.now(), entry)
-
-        self.database.write(job)
+    def _delivered_many(self, connection: Connection, arrivals: Sequence[_Arrival]) -> list[None]:
+        at = milliseconds(self.now())
+        connection.execute(_ATTEMPT, [_tried(one.delivery, at, "delivered", None) for one in arrivals])
+        connection.execute(_DELIVERED, [one.row(at) for one in arrivals])
+        for one in arrivals:
+            if one.delivery.action is Action.WITHDRAW:
+                _no_longer_held(connection, one.delivery)
+        audit.append_all(connection, self.now(), [one.entry() for one in arrivals])
+        return [None] * len(arrivals)
 
     def later(
         self, delivery: Due, code: str, status: int | None, delay: timedelta, *, sent: bool, begun: bool = True
@@ -559,23 +571,28 @@ class Ledger:
         self._finish(delivery, code, status, values, sent=sent, event="parked")
 
     def hold_back(self, delivery: Due, state: str, reason: str, *, withdraw: bool) -> None:
-        """The gate said no (`withheld`) or not yet (`waiting`). *withdraw* tells a target that may hold the record."""
+        """The gate said no (`withheld`) or not yet (`waiting`). *withdraw* tells a target that may hold the record.
 
-        def job(connection: Connection) -> None:
-            values = {"state": state, "error": reason}
-            changed = connection.execute(
-                update(deliveries).where(deliveries.c.id == delivery.id, deliveries.c.state == "due").values(values)
-            )
-            if not changed.rowcount:
-                return
-            entry = Entry(state, record_id=delivery.record_id, target=delivery.target, detail={"reason": reason})
-            audit.append(connection, self.now(), entry)
-            if withdraw and _maybe_holds(connection, delivery.submission_id, delivery.target):
-                _close_open(connection, delivery.submission_id, delivery.target)
+        When somebody released, reviewed or changed the submission meanwhile it stays due, and the gate looks again.
+        """
+        self.database.write_many(self._hold_many, (delivery, state, reason, withdraw))
+
+    def _hold_many(self, connection: Connection, items: Sequence[tuple[Due, str, str, bool]]) -> list[None]:
+        going = _still_going(connection, [delivery for delivery, *_ in items])
+        held = [item for item in items if item[0].id in going]
+        if held:
+            connection.execute(_HOLD, [{"of": one.id, "to": state, "why": reason} for one, state, reason, _ in held])
+        entries = [
+            Entry(state, record_id=one.record_id, target=one.target, detail={"reason": reason})
+            for one, state, reason, _ in held
+        ]
+        audit.append_all(connection, self.now(), entries)
+        for one, _, _, withdraw in held:
+            if withdraw and _maybe_holds(connection, one.submission_id, one.target):
+                _close_open(connection, one.submission_id, one.target)
                 made = milliseconds(self.now())
-                _make(connection, delivery.submission_id, delivery.version, delivery.target, Action.WITHDRAW, made)
-
-        self.database.write(job)
+                _make(connection, one.submission_id, one.version, one.target, Action.WITHDRAW, made)
+        return [None] * len(items)
 
     def _finish(
         self,
@@ -588,7 +605,7 @@ class Ledger:
         event: str | None = None,
     ) -> None:
         def job(connection: Connection) -> None:
-            self._attempt(connection, delivery, code, status)
+            connection.execute(_ATTEMPT, [_tried(delivery, milliseconds(self.now()), code, status)])
             surely_not_held = {} if sent or delivery.content is not None else {"maybe_held": False}
             change = update(deliveries).where(deliveries.c.id == delivery.id, deliveries.c.state == "due")
             connection.execute(change.values({**values, **surely_not_held}))
@@ -598,10 +615,6 @@ class Ledger:
                 audit.append(connection, self.now(), entry)
 
         self.database.write(job)
-
-    def _attempt(self, connection: Connection, delivery: Due, outcome: str, status: int | None) -> None:
-        at = milliseconds(self.now())
-        connection.execute(insert(attempts).values(delivery_id=delivery.id, at=at, outcome=outcome, status=status))
 
     # Sweeps and the account
 
@@ -878,7 +891,7 @@ class _Intake:
             self._refresh(row, one)
             return False
         version = row.version if same else row.version + 1
-        values = {"version": version, **self._standing(one)}
+        values = {"version": version, "touched": submissions.c.touched + 1, **self._standing(one)}
         if same and one.approved:
             values |= {"approved_version": version, "approved_by": one.submission.review.by}
         self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(values))
@@ -948,7 +961,7 @@ class _Withdrawal:
         targets = [target for target in self._connection.execute(query).scalars() if reached(target)]
         told = [target for target in targets if _maybe_holds(self._connection, self._case.id, target)]
         version = self._case.version + 1 if told else self._case.version
-        values: dict[str, object] = {"version": version, "changed_at": self._at}
+        values: dict[str, object] = {"version": version, "changed_at": self._at, "touched": submissions.c.touched + 1}
         if recipient is None:
             values["state"] = "withdrawn"
         self._connection.execute(update(submissions).where(submissions.c.id == self._case.id).values(values))
@@ -966,6 +979,76 @@ class _Withdrawal:
             delete(withdrawals).where(*(withdrawals.c[key] == value for key, value in place.items()))
         )
         self._connection.execute(insert(withdrawals).values(**place, reason=self._reason, at=self._at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A delivery that its target took."""
+
+    delivery: Due
+    external_id: str | None
+    dropped: tuple[str, ...]
+    detail: Mapping[str, JSON]
+
+    def row(self, at: int) -> dict[str, object]:
+        dropped = json.dumps(self.dropped) if self.dropped else None
+        return {"of": self.delivery.id, "now": at, "theirs": self.external_id, "lost": dropped}
+
+    def entry(self) -> Entry:
+        one = self.delivery
+        return Entry(str(one.action), record_id=one.record_id, target=one.target, detail=self.detail)
+
+
+_BEGIN = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("of"))
+    .values(
+        content=bindparam("pinned"), attempts=deliveries.c.attempts + 1, maybe_held=True,
+        tried_at=func.coalesce(deliveries.c.tried_at, bindparam("now")),
+    )
+)  # fmt: skip
+_DELIVERED = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("of"))
+    .values(
+        state="delivered", error=None, status=None, done_at=bindparam("now"),
+        external_id=bindparam("theirs"), dropped=bindparam("lost"),
+    )
+)  # fmt: skip
+_HOLD = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("of"), deliveries.c.state == "due")
+    .values(state=bindparam("to"), error=bindparam("why"))
+)
+_ATTEMPT = insert(attempts)
+
+
+def _tried(delivery: Due, at: int, outcome: str, status: int | None) -> dict[str, object]:
+    return {"delivery_id": delivery.id, "at": at, "outcome": outcome, "status": status}
+
+
+def _still_going(connection: Connection, due: Sequence[Due]) -> set[str]:
+    """Those that are due still, not held, and whose submission nobody touched since they were taken."""
+    rows = connection.execute(
+        select(
+            deliveries.c.id,
+            submissions.c.touched,
+            or_(_may_go(), deliveries.c.action == Action.WITHDRAW).label("may_go"),
+        )
+        .join(submissions, submissions.c.id == deliveries.c.submission_id)
+        .where(deliveries.c.id.in_([one.id for one in due]), deliveries.c.state == "due")
+    )
+    touched = {row.id: row.touched for row in rows if row.may_go}
+    return {one.id for one in due if touched.get(one.id) == one.touched}
+
+
+def _no_longer_held(connection: Connection, withdrawn: Due) -> None:
+    """The target removed what it had."""
+    connection.execute(
+        update(deliveries)
+        .where(*_of(withdrawn), deliveries.c.id != withdrawn.id, deliveries.c.version <= withdrawn.version)
+        .values(maybe_held=False)
+    )
 
 
 def _review_values(row: Row[Any], seen: Review, own_account: str | None) -> dict[str, object]:
@@ -1050,7 +1133,10 @@ def _delivery(
 
 
 def _wake(connection: Connection, submission_id: int, at: int) -> None:
-    """Lets the gate look again at what waits or is withheld."""
+    """Lets the gate look again at what waits or is withheld, and at what is on its way to a decision."""
+    connection.execute(
+        update(submissions).where(submissions.c.id == submission_id).values(touched=submissions.c.touched + 1)
+    )
     connection.execute(
         update(deliveries)
         .where(deliveries.c.submission_id == submission_id, deliveries.c.state.in_(("waiting", "withheld")))
@@ -1132,6 +1218,7 @@ def _due(row: Row[Any]) -> Due:
         row.id, row.submission_id, row.record_id, row.root_id, row.server, row.form_id, row.version, row.target,
         Action(row.action), row.revision, row.attempts, row.content, moment(row.made_at),
         moment(row.tried_at) if row.tried_at is not None else None, row.external_id,
+        row.touched, bool(row.approved), bool(row.spoken_of), row.sealed, row.wrapped,
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ submissions = Table(
     Column("review_at", BigInteger),
     Column("approved_version", Integer, nullable=False, default=0),
     Column("approved_by", String),
+    Column("touched", Integer, nullable=False, default=0),  # grows with everything that the gate's decision rests on
     Column("first_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
 )
