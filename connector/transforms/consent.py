@@ -28,8 +28,14 @@ _SHARES = {
 }
 _WIDER = frozenset({Recipient.UN_AGENCY, Recipient.NGO, Recipient.STATE_SERVICES, Recipient.AUTHORITIES})
 _RECEIVER, _RECEIVER_KIND = "to_org", "to_kind"
+_PERMIT = "v_share_permit"
+_PLACE_OF_DETENTION = frozenset({"prison_service"})  # of the list `authority`
 _GIVERS_OF_NOTHING = frozenset({"unknown", "nr", "pnts"})
-_RESTRICTIONS = ("restrict_", "search_not_there")
+_DANGERS = ("search_danger", "reunion_danger")
+_RESTRICTIONS = ("restrict_", "search_not_there", "does_not_want_contact")
+# what those who are to be found or brought together said themselves: anything but these waits for a supervisor
+_ASSENTS = frozenset({"child_assent", "wants_tracing", "tv_agrees", "rel_agrees"})
+_WILLING = frozenset({"yes", "too_young"})
 _SUPERVISOR_CAUSES = frozenset({"family_dispute", "adoption_care"})
 _DETENTION_FORMS = frozenset({"family_call", "family_visit"})
 _DETENTION_ANSWERS = frozenset({"detained", "detention", "arrest_and_detention", "detainee", "pow"})
@@ -82,6 +88,17 @@ def _shares(form: FormDefinition, entry: Entry) -> Iterator[tuple[Recipient, fro
     for recipient, (asked, named) in _SHARES.items():
         if entry.yes(asked) and (wider or recipient not in _WIDER) and _is_meant(form, entry, recipient):
             yield recipient, _named(form, entry, named)
+    if _permits_visitors(form, entry):
+        yield Recipient.AUTHORITIES, _PLACE_OF_DETENTION
+
+
+def _permits_visitors(form: FormDefinition, entry: Entry) -> bool:
+    """A visitor said yes to the place of detention, and nobody who did not is named: one entry's yes never opens another's."""
+    if _PERMIT not in form.questions:
+        return False
+    classes, every = classes_of(form), list(_all(entry))
+    named = [one for one in every if any(classes.get(name) == "identity" for name in one.values)]
+    return any(one.yes(_PERMIT) for one in every) and all(one.yes(_PERMIT) for one in named)
 
 
 def _named_without_consent(form: FormDefinition, entry: Entry) -> Iterator[tuple[Recipient, frozenset[str]]]:
@@ -106,12 +123,10 @@ def read_cautions(form: FormDefinition, submission: Submission, entry: Entry) ->
     """What makes the record wait for a named user, over all its repeats."""
     every = list(_all(entry))
     return Cautions(
-        danger="search_danger" in form.questions and entry.text("search_danger") != "no",
+        danger=any(name in form.questions and entry.text(name) != "no" for name in _DANGERS),
         restricted=any(_is_restriction(name) for one in every for name in one.values),
         detention=form.form_id in _DETENTION_FORMS or any(_tells_of_detention(one) for one in every),
-        supervisor=any(
-            bool(one.codes(name) & _SUPERVISOR_CAUSES) for one in every for name in one.values if "cause" in name
-        ),
+        supervisor=any(_needs_supervisor(one) for one in every),
         child=not _enquirer_is_adult(submission, entry),
         never_tell=entry.codes("restrict_recipients"),
         never_send=entry.codes("restrict_fields"),
@@ -127,6 +142,14 @@ def _all(entry: Entry) -> Iterator[Entry]:
 
 def _is_restriction(name: str) -> bool:
     return any(mark in name for mark in _RESTRICTIONS)
+
+
+def _needs_supervisor(entry: Entry) -> bool:
+    """A cause that a supervisor looks at first, or somebody who does not want to be found or to go (or not yet)."""
+    causes = (name for name in entry.values if "cause" in name)
+    return any(entry.codes(name) & _SUPERVISOR_CAUSES for name in causes) or any(
+        not entry.codes(name) <= _WILLING for name in _ASSENTS & entry.values.keys()
+    )
 
 
 def _tells_of_detention(entry: Entry) -> bool:

@@ -11,17 +11,21 @@ from connector.model import JSON, Submission
 from connector.transforms.consent import read_cautions, read_consent
 from connector.transforms.family_call import FamilyCall
 from connector.transforms.family_message import FamilyMessage
+from connector.transforms.family_visit import FamilyVisit
 from connector.transforms.record import Record, build
 from connector.transforms.referral import Referral
+from connector.transforms.reunification import Reunification
 from connector.transforms.tracing_request import TracingRequest
 from connector.transforms.values import Entry, read_answers
 from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "family_visit": FamilyVisit,
     "family_message": FamilyMessage,
     "family_call": FamilyCall,
     "referral": Referral,
+    "reunification": Reunification,
 }
 
 
