@@ -310,17 +310,14 @@ class _Sieve:
             return self.part(value, one.mark.prefix.replace("{p}", prefix))
         if isinstance(one.mark, Each) and isinstance(value, tuple):
             inner = one.mark.prefix.replace("{p}", prefix)
-            return [self.part(entry, inner) for entry in value]
+            entries = [self.part(entry, inner) for entry in value]
+            return entries if any(entries) else None
         return self._leaf(value) if self._may_go(questions_of(one, prefix)) else None
 
     def _may_go(self, questions: tuple[str, ...]) -> bool:
-        """All the questions of a value must be allowed; a value without a question is nobody's."""
-        classes = {self._policy.class_of.get(question, "never") for question in questions}
-        allowed = bool(questions) and all(self._policy.may_receive(question, self._recipient) for question in questions)
-        if not allowed or classes & self._never:
-            return False
-        self.classes |= classes
-        return True
+        classes = self._policy.lets_go(questions, self._recipient, self._never)
+        self.classes |= classes or frozenset()
+        return classes is not None
 
     def _leaf(self, value: object) -> JSON:
         if isinstance(value, Photo):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -67,6 +67,19 @@ class Policy:
     class_of: Mapping[str, str]
     line_of: Mapping[str, str]
     recipients_of: Mapping[str, frozenset[str]]
+    _verdicts: dict[tuple[tuple[str, ...], str, frozenset[str]], frozenset[str] | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def lets_go(self, questions: tuple[str, ...], recipient: str, never: frozenset[str]) -> frozenset[str] | None:
+        """The classes of data in a value that comes from *questions*, when *recipient* may have all of it and none of
+        its classes is in *never*; else None. A value that comes from no question goes to nobody."""
+        key = (questions, recipient, never)
+        if key not in self._verdicts:
+            classes = frozenset(self.class_of.get(question, "never") for question in questions)
+            allowed = bool(questions) and all(self.may_receive(question, recipient) for question in questions)
+            self._verdicts[key] = classes if allowed and not classes & never else None
+        return self._verdicts[key]
 
     def may_receive(self, question: str, recipient: str) -> bool:
         """Whether the policy lets *recipient* have the answer. A question without a line goes to nobody."""

@@ -116,7 +116,7 @@ _Mark = Q | Within | Each | Born | Dated
 _MARKS = (Q, Within, Each, Born, Dated)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)  # one object a field: it is its own key
 class Field:
     """One field of a part: its name, its mark, the model inside it if any, and whether it is a tuple."""
 
