@@ -89,7 +89,7 @@ def likeness(left: str, right: str) -> float:
 def _worth_aligning(left: str, right: str) -> bool:
     one, other = skeleton_of(left), skeleton_of(right)
     if len(one) < _SHORT or len(other) < _SHORT:
-        return True
+        return abs(len(one) - len(other)) <= _SHORT
     return Indel.normalized_similarity(one, other) >= _COMMON_SKELETON
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from connector.matching.letters import fold
@@ -35,6 +37,32 @@ def _units(word: str) -> Units:
     return units_of(folded[0]) if len(folded) == 1 else ()
 
 
+@dataclass(frozen=True)
+class Chances:
+    """Probabilities of the events that one pair of spellings could be made of."""
+
+    both: list[list[float]]
+    dropped: list[float]
+    added: list[float]
+
+    def before(self) -> list[list[float]]:
+        """Probability of all ways from the start to each place (forward)."""
+        rows, columns = len(self.dropped), len(self.added)
+        grid = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+        grid[0][0] = 1.0
+        for i in range(rows + 1):
+            for j in range(columns + 1):
+                grid[i][j] += grid[i - 1][j] * self.dropped[i - 1] if i else 0.0
+                grid[i][j] += grid[i][j - 1] * self.added[j - 1] if j else 0.0
+                grid[i][j] += grid[i - 1][j - 1] * self.both[i - 1][j - 1] if i and j else 0.0
+        return grid
+
+    def after(self) -> list[list[float]]:
+        """Probability of all ways from each place to the end (backward): forward on the pair reversed."""
+        turned = Chances([row[::-1] for row in self.both[::-1]], self.dropped[::-1], self.added[::-1])
+        return [row[::-1] for row in turned.before()[::-1]]
+
+
 class Model:
     """Probabilities of events for one pair of scripts."""
 
@@ -42,7 +70,7 @@ class Model:
         self.left = _shares(unit for left, _ in pairs for unit in left)
         self.right = _shares(unit for _, right in pairs for unit in right)
         self.joint: dict[Event, float] = {}
-        self.counts: Counter[Event] = Counter()
+        self.counts: dict[Event, float] = defaultdict(float)
 
     def chance(self, event: Event) -> float:
         if self.joint:
@@ -55,43 +83,26 @@ class Model:
 
     def collect(self, left: Units, right: Units, weight: float) -> float:
         """Add the expected events of one pair; returns its log likelihood a unit, against chance."""
-        rows, columns = len(left), len(right)
-        forward = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-        backward = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-        forward[0][0] = backward[rows][columns] = 1.0
-        both = [[self.chance((x, y)) for y in right] for x in left]
-        drop = [self.chance((x, NOTHING)) for x in left]
-        add = [self.chance((NOTHING, y)) for y in right]
-        for i in range(rows + 1):
-            for j in range(columns + 1):
-                if i:
-                    forward[i][j] += forward[i - 1][j] * drop[i - 1]
-                if j:
-                    forward[i][j] += forward[i][j - 1] * add[j - 1]
-                if i and j:
-                    forward[i][j] += forward[i - 1][j - 1] * both[i - 1][j - 1]
-        for i in range(rows, -1, -1):
-            for j in range(columns, -1, -1):
-                if i < rows:
-                    backward[i][j] += backward[i + 1][j] * drop[i]
-                if j < columns:
-                    backward[i][j] += backward[i][j + 1] * add[j]
-                if i < rows and j < columns:
-                    backward[i][j] += backward[i + 1][j + 1] * both[i][j]
-        total = forward[rows][columns]
+        chances = Chances(
+            both=[[self.chance((x, y)) for y in right] for x in left],
+            dropped=[self.chance((x, NOTHING)) for x in left],
+            added=[self.chance((NOTHING, y)) for y in right],
+        )
+        before, after = chances.before(), chances.after()
+        total = before[-1][-1]
         if total <= 0.0:
             return -99.0
         share = weight / total
-        for i in range(rows + 1):
-            for j in range(columns + 1):
-                here = forward[i][j] * share
-                if i < rows:
-                    self.counts[left[i], NOTHING] += here * drop[i] * backward[i + 1][j]
-                if j < columns:
-                    self.counts[NOTHING, right[j]] += here * add[j] * backward[i][j + 1]
-                if i < rows and j < columns:
-                    self.counts[left[i], right[j]] += here * both[i][j] * backward[i + 1][j + 1]
-        return (math.log(total) - self.by_chance(left, right)) / (rows + columns)
+        for i, x in enumerate((*left, NOTHING)):
+            for j, y in enumerate((*right, NOTHING)):
+                here = before[i][j] * share
+                if x is not NOTHING:
+                    self.counts[x, NOTHING] += here * chances.dropped[i] * after[i + 1][j]
+                if y is not NOTHING:
+                    self.counts[NOTHING, y] += here * chances.added[j] * after[i][j + 1]
+                if NOTHING not in (x, y):
+                    self.counts[x, y] += here * chances.both[i][j] * after[i + 1][j + 1]
+        return (math.log(total) - self.by_chance(left, right)) / (len(left) + len(right))
 
     def by_chance(self, left: Units, right: Units) -> float:
         return sum(math.log(self.left.get(x, FLOOR)) for x in left) + sum(
@@ -112,8 +123,8 @@ class Model:
         return odds
 
 
-def _shares(units: object) -> dict[str, float]:
-    counts: Counter[str] = Counter(units)  # type: ignore[call-overload]
+def _shares(units: Iterable[str]) -> dict[str, float]:
+    counts: Counter[str] = Counter(units)
     total = sum(counts.values())
     return {unit: count / total for unit, count in counts.items()}
 
@@ -123,7 +134,7 @@ def fit(pairs: list[tuple[Units, Units, float]]) -> Model:
     kept = pairs
     model = Model([(left, right) for left, right, _ in kept])
     for round_number in range(ROUNDS):
-        model.counts = Counter()
+        model.counts = defaultdict(float)
         fits = [model.collect(*pair) for pair in kept]
         model.learn()
         if round_number in {1, 2, 3}:

@@ -21,6 +21,7 @@ from itertools import combinations
 from pathlib import Path
 
 from rapidfuzz import fuzz
+from rapidfuzz.distance import JaroWinkler
 
 from connector.matching import names, score_names, structure, words
 from tests.evaluation.names_data import SAMPLE, Spelling, by_key, fingerprint, folder, google, is_held_out, wikidata
@@ -122,7 +123,7 @@ ABLATIONS: dict[str, tuple[object, str, object]] = {
     "without common names": (words, "names_spelled", lambda word: _NoVocabulary()),
     "without rarity": (words, "rarity", lambda word: words.MOST),
     "without learned sounds": (words, "evidence", lambda one, other: 0.0),
-    "without looks": (words.JaroWinkler, "similarity", lambda one, other: 0.8),
+    "without looks": (JaroWinkler, "similarity", lambda one, other: 0.8),
     "without compounds": (structure, "_attached_compounds", lambda word: []),
     "without the weakest pair": (names, "WEIGHTS", names.NameWeights(weakest=0.0)),
     "without what pairs say": (names, "WEIGHTS", names.NameWeights(said=0.0)),
