@@ -17,10 +17,12 @@ from connector.transforms.referral import Referral
 from connector.transforms.reunification import Reunification
 from connector.transforms.tracing_request import TracingRequest
 from connector.transforms.values import Entry, read_answers
+from connector.transforms.verification import Verification
 from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "verification": Verification,
     "family_visit": FamilyVisit,
     "family_message": FamilyMessage,
     "family_call": FamilyCall,
