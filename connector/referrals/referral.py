@@ -135,9 +135,8 @@ def read_draft(data: Mapping[str, object]) -> Draft:
 
 
 def _own_key(key: str) -> str:
-    """Keys of the form are named; a key somebody made up may hold anything and is not."""
-    known = set(_File.model_fields) | set(Identity.model_fields) | set(PartnerConsent.model_fields) | {"the file"}
-    return ".".join(part if part in known else "…" for part in key.split("."))
+    """The key as it may be shown: what looks like one of a form is named, anything else might hold words."""
+    return key if re.fullmatch(r"[a-z_.]{1,60}|the file", key) else "a key"
 
 
 def _advice(kind: str) -> str:
