@@ -14,6 +14,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -26,7 +27,7 @@ from connector.config import Config
 from connector.disclosure import Approvals, Release, Stamp, Waiting, Withheld
 from connector.errors import KeyUnavailable, ServerError, SilahError, TargetError, TransformError
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
-from connector.model import JSON, Action, Audience, Backoff, Listed, Submission
+from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
 from connector.targets import Target
 from connector.transforms.record import Record
@@ -206,6 +207,19 @@ class Pipeline:
 
     def attempt(self, delivery: Due) -> str:
         """One delivery: the gate, then the target. Returns what became of it; never raises for what can go wrong."""
+        outcome, written = self.attempt_soon(delivery)
+        if written is not None:
+            written.result()
+        return outcome
+
+    def attempt_soon(self, delivery: Due) -> tuple[str, Future[None] | None]:
+        """Like `attempt`; when the target took it, the note of that may still be on its way to the disk. Until then no
+        other attempt for this submission and target may begin."""
+        decision = self._decision(delivery)
+        return self._send(delivery, decision) if isinstance(decision, Release) else (decision, None)
+
+    def _decision(self, delivery: Due) -> Release | str:
+        """What may go now, or what became of the delivery instead."""
         try:
             decision = self._decide(delivery)
         except (KeyUnavailable, FormError) as error:
@@ -220,7 +234,7 @@ class Pipeline:
         if isinstance(decision, Waiting):
             self.ledger.hold_back(delivery, "waiting", decision.reason, withdraw=False)
             return "waiting"
-        return self._send(delivery, decision)
+        return decision
 
     def _decide(self, delivery: Due) -> Release | Withheld | Waiting:
         stamp = self._stamp(delivery)
@@ -249,28 +263,32 @@ class Pipeline:
             delivery.external_id,
         )
 
-    def _send(self, delivery: Due, release: Release) -> str:
+    def _send(self, delivery: Due, release: Release) -> tuple[str, Future[None] | None]:
         try:
             ready = self._attachments.attach(release, delivery)
         except ServerError as error:
-            return self._failed(delivery, error, begun=False)
+            return self._failed(delivery, error, begun=False), None
         except SilahError as error:
             self.ledger.park(delivery, error.code, None, sent=False)
-            return "parked"
+            return "parked", None
         if not self.ledger.begin(delivery, self._content(ready)):
-            return "superseded"
+            return "superseded", None
         try:
             receipt = self.targets[delivery.target].deliver(ready)
         except TargetError as error:
-            return self._failed(delivery, error, begun=True)
+            return self._failed(delivery, error, begun=True), None
+        return "delivered", self._delivered(delivery, release, receipt)
+
+    def _delivered(self, delivery: Due, release: Release, receipt: Receipt) -> Future[None]:
         detail: dict[str, JSON] = {
             "version": delivery.version, "purpose": release.purpose, "classes": list(release.classes), "key": delivery.key,
             "recipient": str(self.audiences[delivery.target].recipient),
         }  # fmt: skip
-        self.ledger.delivered(delivery, receipt.external_id, receipt.dropped, detail)
+        written = self.ledger.delivered(delivery, receipt.external_id, receipt.dropped, detail)
         if release.photos:
+            written.result()
             self._attachments.forget(delivery)
-        return "delivered"
+        return written
 
     def _failed(self, delivery: Due, error: ServerError, *, begun: bool) -> str:
         number = error.code.rpartition("_")[2]

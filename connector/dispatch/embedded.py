@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -151,10 +151,11 @@ class Dispatcher:
                 log.warning("pull.stopped (%s) for %s on %s: see `silah pull --help`", swept.stopped, form, server)
             self._wake.set()
 
-    def attempt(self, delivery: Due) -> None:
-        outcome = self._pipeline.attempt(delivery)
+    def attempt(self, delivery: Due) -> Future[None] | None:
+        outcome, written = self._pipeline.attempt_soon(delivery)
         if outcome == "parked":
             self._on_parked(delivery)
+        return written
 
 
 class _Lane:
@@ -183,19 +184,25 @@ class _Lane:
             self._pool.submit(self._run, delivery)
 
     def _run(self, delivery: Due) -> None:
+        written: Future[None] | None = None
         try:
             if not self._closed:
-                self._dispatcher.attempt(delivery)
+                written = self._dispatcher.attempt(delivery)
         except SilahError as error:
             log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400
         except Exception as error:  # noqa: BLE001 (the delivery stays due; values may not be told)
             log.error("unexpected %s at target %s", type(error).__name__, self._target)  # noqa: TRY400
-        finally:
-            with self._lock:
-                self._busy.discard(delivery.submission_id)
-                low = len(self._busy) <= self._threads
-            if low:
-                self._dispatcher.wake()
+        if written is None:
+            self._free(delivery)
+        else:
+            written.add_done_callback(lambda _: self._free(delivery))
+
+    def _free(self, delivery: Due) -> None:
+        with self._lock:
+            self._busy.discard(delivery.submission_id)
+            low = len(self._busy) <= self._threads
+        if low:
+            self._dispatcher.wake()
 
     def close(self) -> None:
         self._closed = True

@@ -116,24 +116,35 @@ class Database:
                     return job(connection)
             except SQLAlchemyError as error:
                 raise unavailable(error) from None
-        return cast("T", self._wait_for(_Job(job, Future())))
+        future: Future[object] = Future()
+        self._put(_Job(job, future))
+        return cast("T", future.result())
 
     def write_many(self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> T:
         """Like `write`, for a write that many threads make at once: *many* gets all their items and returns their
         results in the same order. If it raises, each item is tried alone."""
+        return self.write_soon(many, item).result()
+
+    def write_soon(self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> Future[T]:
+        """Like `write_many`, without waiting: the future is done once the write is durable, or has failed."""
 
         def alone(connection: Connection) -> T:
             return many(connection, [item])[0]
 
-        if not self.embedded:
-            return self.write(alone)
-        together = cast("Callable[[Connection, Sequence[object]], Sequence[object]]", many)
-        return cast("T", self._wait_for(_Job(alone, Future(), together, item)))
+        future: Future[T] = Future()
+        if self.embedded:
+            together = cast("Callable[[Connection, Sequence[object]], Sequence[object]]", many)
+            self._put(_Job(alone, cast("Future[object]", future), together, item))
+            return future
+        try:
+            future.set_result(self.write(alone))
+        except Exception as error:  # noqa: BLE001 (the future's owner sees it)
+            future.set_exception(error)
+        return future
 
-    def _wait_for(self, job: _Job) -> object:
+    def _put(self, job: _Job) -> None:
         self._start()
         self._jobs.put(job)
-        return job.future.result()
 
     def _start(self) -> None:
         with self._starting:

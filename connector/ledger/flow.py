@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -540,9 +541,10 @@ class Ledger:
 
     def delivered(
         self, delivery: Due, external_id: str | None, dropped: Sequence[str], detail: Mapping[str, JSON]
-    ) -> None:
-        """The target holds it."""
-        self.database.write_many(self._delivered_many, _Arrival(delivery, external_id, tuple(dropped), detail))
+    ) -> Future[None]:
+        """The target holds it. Done when that is durable; a crash before means one more attempt with the same key."""
+        arrival = _Arrival(delivery, external_id, tuple(dropped), detail)
+        return self.database.write_soon(self._delivered_many, arrival)
 
     def _delivered_many(self, connection: Connection, arrivals: Sequence[_Arrival]) -> list[None]:
         at = milliseconds(self.now())
