@@ -21,6 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from connector.commands.forms import forms
 from connector.commands.partner import partner
 from connector.commands.referral import referral
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
@@ -557,31 +558,7 @@ main.add_command(partner)
 # Forms, names, encrypted submissions: nothing of these needs a configuration
 
 
-@main.group(cls=_Group)
-def forms() -> None:
-    """The forms that volunteers fill in."""
-
-
-@forms.command("build")
-@click.argument("form_ids", nargs=-1)
-def forms_build(form_ids: tuple[str, ...]) -> None:
-    """Compile tables, blocks and translations to .xlsx for both servers."""
-    from forms.commands import build_command
-
-    for path in build_command(form_ids):
-        click.echo(path)
-
-
-@forms.command("check")
-@click.argument("form_ids", nargs=-1)
-@click.option("--no-engines", is_flag=True, help="Lint alone; pyxform and ODK Validate are not run.")
-def forms_check(form_ids: tuple[str, ...], no_engines: bool) -> None:
-    """Lint the tables, convert them without a warning, and run ODK Validate."""
-    from forms.commands import check_command, show
-
-    checked = check_command(form_ids, engines=not no_engines)
-    show(checked, _out)
-    sys.exit(checked.exit_status)
+main.add_command(forms)
 
 
 @main.command()

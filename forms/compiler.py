@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from openpyxl import Workbook, load_workbook
 from openpyxl.cell import Cell
@@ -55,7 +56,7 @@ def build(form_id: str, build: Build, out_dir: Path | None = None, root: Path = 
     path = folder / f"{form_id}.xlsx"
     wanted = sheets(form, build)
     if _read_sheets(path) != wanted:
-        _write_sheets(path, wanted)
+        write_sheets(path, wanted)
     _copy_media(form, folder / f"{form_id}-media")
     return path
 
@@ -159,7 +160,8 @@ def _filled(rows: Sequence[tuple[str, ...]]) -> Sheet:
     return tuple(tuple(row[place] for place in keep) for row in rows)
 
 
-def _write_sheets(path: Path, wanted: Mapping[str, Sheet]) -> None:
+def write_sheets(path: Path | BinaryIO, wanted: Mapping[str, Sheet]) -> None:
+    """Writes sheets as a workbook, every cell as text."""
     book = Workbook()
     book.remove(book.worksheets[0])
     for name, rows in wanted.items():

@@ -1,0 +1,235 @@
+"""`silah forms`: compiling, checking, publishing, taking edits back, paper, phone settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.commands.shell import as_json, print_json, print_table
+
+if TYPE_CHECKING:
+    from connector.config import Config, Server
+    from connector.publishing import Plan, Publisher, Standing
+    from forms.errors import Finding
+
+_SHOWN = 40
+
+
+@click.group()
+def forms() -> None:
+    """The forms that volunteers fill in."""
+
+
+@forms.command("build")
+@click.argument("form_ids", nargs=-1)
+def build(form_ids: tuple[str, ...]) -> None:
+    """Compile tables, blocks and translations to .xlsx for both servers."""
+    from forms.commands import build_command
+
+    for path in build_command(form_ids):
+        click.echo(path)
+
+
+@forms.command("check")
+@click.argument("form_ids", nargs=-1)
+@click.option("--no-engines", is_flag=True, help="Lint alone; pyxform and ODK Validate are not run.")
+def check(form_ids: tuple[str, ...], no_engines: bool) -> None:
+    """Lint the tables, convert them without a warning, and run ODK Validate."""
+    from rich.console import Console
+
+    from forms.commands import check_command, show
+
+    checked = check_command(form_ids, engines=not no_engines)
+    show(checked, Console(highlight=False, soft_wrap=True))
+    sys.exit(checked.exit_status)
+
+
+_SERVER = click.option("--server", help="Which server of silah.toml; not needed when there is one.")
+_TOKEN = click.option(
+    "--token-env",
+    metavar="NAME",
+    help="The variable with the token of an account that may edit projects; the connector's own only reads.",
+)
+
+
+@forms.command("publish")
+@click.argument("form_ids", metavar="[FORM]...", nargs=-1)
+@_SERVER
+@_TOKEN
+@click.option(
+    "--encrypt",
+    "key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="KEY.pem",
+    help="The society's public key: devices encrypt what they send, and only the private key opens it.",
+)
+@click.option("--training", is_flag=True, help="A project of its own, for exercises; its records reach nobody.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@click.option("--force", is_flag=True, help="Also where records already collected would break.")
+def publish(
+    form_ids: tuple[str, ...],
+    server: str | None,
+    token_env: str | None,
+    key: Path | None,
+    training: bool,
+    dry_run: bool,
+    force: bool,
+) -> None:
+    """Deploy or upgrade forms on a server, with their media and hook; without FORM those of silah.toml. Twice changes nothing."""
+    from connector.errors import SilahError
+    from connector.publishing import read_public_key
+    from forms.errors import FormError
+
+    key_text = read_public_key(key) if key else None
+    failed = False
+    with _publisher(server, token_env) as (publisher, configured):
+        for form_id in form_ids or _configured(configured):
+            try:
+                plan = publisher.plan(form_id, key=key_text, training=training)
+                _show_plan(plan)
+                if not dry_run:
+                    _carry_out(publisher, plan, force=force)
+            except (SilahError, FormError) as error:
+                failed = True
+                _show_error(form_id, error)
+    sys.exit(1 if failed else 0)
+
+
+def _carry_out(publisher: Publisher, plan: Plan, *, force: bool) -> None:
+    if not plan.steps:
+        return
+    done = publisher.carry_out(plan, force=force)
+    click.echo(f"  done: {done.ref}")
+    if done.line:
+        click.echo(f"  for silah.toml, so that its records are read:\n\n{done.line}\n")
+
+
+def _show_plan(plan: Plan) -> None:
+    kind = " (training)" if plan.wanted.training else ""
+    click.echo(f"{plan.wanted.form.form_id}{kind}: {'; '.join(plan.steps) or 'nothing to do'}")
+    for change in plan.changes[:_SHOWN]:
+        click.echo(f"  {'! ' if change.breaks else '  '}{change}")
+    if len(plan.changes) > _SHOWN:
+        click.echo(f"    … and {len(plan.changes) - _SHOWN} more")
+    for note in plan.notes:
+        click.echo(f"  note: {note}")
+
+
+def _show_error(where: str, error: Exception) -> None:
+    from forms.errors import FormError
+
+    click.echo(f"{where}: {error if not isinstance(error, FormError) else f'{error.code}. {error.next_step}'}", err=True)
+    if isinstance(error, FormError):
+        _show_findings(error.findings)
+
+
+def _show_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings[:_SHOWN]:
+        click.echo(f"  {finding}", err=True)
+    if len(findings) > _SHOWN:
+        click.echo(f"  … and {len(findings) - _SHOWN} more", err=True)
+
+
+def _configured(server: Server) -> tuple[str, ...]:
+    from connector.errors import Refused
+
+    if not server.forms:
+        raise Refused("publish.no_form", "silah forms publish", "Name the forms to publish.")
+    return tuple(server.forms)
+
+
+@forms.command("status")
+@click.argument("form_ids", metavar="[FORM]...", nargs=-1)
+@_SERVER
+@_TOKEN
+@as_json
+def status(form_ids: tuple[str, ...], server: str | None, token_env: str | None, json_: bool) -> None:
+    """What is deployed where, in which version, with which hook and media; exit status 1 when something is not in order."""
+    standing: list[Standing] = []
+    for name in [server] if server else _kobo_servers():
+        with _publisher(name, token_env) as (publisher, _):
+            standing += publisher.standing(form_ids)
+    if json_:
+        print_json({"forms": [asdict(one) for one in standing]})
+    else:
+        _show_standing(standing)
+    sys.exit(1 if any(one.findings for one in standing) else 0)
+
+
+def _show_standing(standing: Sequence[Standing]) -> None:
+    head = ["server", "form", "project", "state", "there", "tables", "hook", "media", "to do"]
+    print_table(head, [_standing_cells(one) for one in standing])
+
+
+def _standing_cells(one: Standing) -> list[str]:
+    marks = [mark for mark, holds in (("training", one.training), ("encrypted", one.encrypted)) if holds]
+    tables = f"{one.local_version} {one.tables}" if one.tables != "same" else "same"
+    hook = one.hook + (f", {one.other_hooks} others" if one.other_hooks else "")
+    media = ", ".join(f"{name} {state}" for name, state in one.media.items())
+    state = ", ".join([one.state, *marks])
+    return [one.server, one.form, one.ref, state, one.version, tables, hook, media, ", ".join(one.findings)]
+
+
+def _config() -> Config:
+    from connector import config
+
+    return config.load(click.get_current_context().find_root().params.get("config"))
+
+
+def _kobo_servers() -> list[str]:
+    from connector.errors import Refused
+
+    names = [name for name, server in _config().servers.items() if server.type == "kobo"]
+    if not names:
+        raise Refused("publish.no_server", "silah.toml", "Configure a KoboToolbox server under [servers.<name>].")
+    return names
+
+
+@contextmanager
+def _publisher(name: str | None, token_env: str | None) -> Iterator[tuple[Publisher, Server]]:
+    """Who publishes to that server, with the token that was named."""
+    from connector.publishing import Publisher
+    from connector.servers.kobo import Kobo
+    from connector.servers.kobo_publishing import KoboForms
+
+    loaded = _config()
+    chosen, server = _chosen(loaded, name)
+    token = _token(token_env) or str(server.secret("token"))
+    reader = Kobo(chosen, server).own_account() if token_env else None
+    host = KoboForms(chosen, server, token)
+    yield Publisher(host, server, public_url=loaded.public_url, reader=reader or host.account()), server
+
+
+def _token(token_env: str | None) -> str | None:
+    from connector import config
+    from connector.errors import Misconfigured
+
+    token = config.environment(token_env) if token_env else None
+    if token_env and not token:
+        raise Misconfigured("config.missing_secret", f"--token-env {token_env}", "Set that variable.")
+    return token
+
+
+def _chosen(loaded: Config, name: str | None) -> tuple[str, Server]:
+    from connector.errors import Refused
+
+    names = list(loaded.servers)
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name is None or name not in loaded.servers:
+        known = ", ".join(names) or "none"
+        raise Refused("publish.which_server", f"--server {name or ''}", f"Configured: {known}. Name one.")
+    server = loaded.servers[name]
+    if server.type != "kobo":
+        advice = (
+            "Silah publishes to KoboToolbox. In Central's page: upload forms/xlsx/central/<form>.xlsx as a draft, add the "
+            "files of <form>-media, publish, and name it under [servers.<name>.forms] as project/xmlFormId."
+        )
+        raise Refused("publish.central", f"server {name}", advice)
+    return name, server
