@@ -43,6 +43,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _STATES = {"approved": "approved", "rejected": "not_approved", "hasIssues": "on_hold"}
 _LIGHT = "__id,__system,meta/instanceID"
 _SUBMITTED = "__system/submissionDate"
+_NOT_FOR_US = frozenset({"central.no_right", "central.not_found"})
 _NO_VERSION = "___"  # how an address names a form's empty version
 _MOST_ATTACHMENT = 50 * 1024 * 1024
 _MOST_LIST = 256 * 1024 * 1024
@@ -197,7 +198,7 @@ class Central:
         try:
             self._table(form_id, {"$top": "0", "$count": "true"})
         except ServerError as error:
-            if error.code in {"central.no_right", "central.not_found"}:
+            if error.code in _NOT_FOR_US:
                 return Rights(whole=False, mark="none")
             raise
         return Rights(whole=True, mark="read")
@@ -232,11 +233,16 @@ class Central:
         return sorted(found, key=lambda one: one.order)
 
     def read_root(self, form_id: str, root_id: str) -> Submission | None:
-        """One submission by its root id, or by the id of any of its versions."""
-        row = self._row_of(form_id, root_id)
-        if row is None:
-            root = self._root_of(form_id, root_id)
-            row = self._row_of(form_id, root) if root else None
+        """One submission by its root id, or by the id of any of its versions; None as well where we may not look."""
+        try:
+            row = self._row_of(form_id, root_id)
+            if row is None:
+                root = self._root_of(form_id, root_id)
+                row = self._row_of(form_id, root) if root else None
+        except ServerError as error:
+            if error.code in _NOT_FOR_US:
+                return None
+            raise
         return self._submission(form_id, row) if row else None
 
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:  # noqa: ARG002
