@@ -56,7 +56,7 @@ class FormError(Exception):
         self.findings = tuple(findings)
 
 
-class EnginesMissing(FormError):  # noqa: N818 - a state of the machine, not of a form
+class EnginesMissing(FormError):
     """No Java runtime was found: ODK Validate and JavaRosa cannot run. Never to be taken for a pass."""
 
     def __init__(self) -> None:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connector.sandbox.receiver import ReceiverApp
-from connector.sandbox.receiver import serve as serve_receiver
 
 from connector import config as configuration
 from connector.app import assemble
@@ -24,6 +22,8 @@ from connector.ledger.flow import QueueRow
 from connector.pipeline import Pipeline
 from connector.sandbox.kobo import KoboSandbox
 from connector.sandbox.kobo import serve as serve_kobo
+from connector.sandbox.receiver import ReceiverApp
+from connector.sandbox.receiver import serve as serve_receiver
 from connector.setup import new_key
 from forms.compiler import build
 from forms.engines import convert

@@ -19,7 +19,7 @@ from connector.errors import NotASubmission
 from connector.ledger.database import LedgerUnavailable
 from connector.model import JSON
 from connector.pipeline import Pipeline
-from webhooks import partners
+from webhooks import metrics, partners
 
 log = logging.getLogger("silah.webhooks")
 
@@ -68,6 +68,7 @@ def create_app(pipeline: Pipeline, ring: Callable[[], None] = lambda: None) -> F
         return _answer(503, {"error": "ledger.unavailable"})
 
     app.register_blueprint(edge)
+    app.register_blueprint(metrics.blueprint(pipeline))
     app.register_blueprint(partners.blueprint(pipeline))
     return app
 

@@ -204,6 +204,16 @@ class Account:
         return self.on_server - self.here
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts for the metrics. *sweeps*: (server, form) -> (when the last one ended in ms, whether it was stopped)."""
+
+    receipts: Mapping[str, int]
+    attempts: int
+    unreadable: int
+    sweeps: Mapping[tuple[str, str], tuple[int, bool]]
+
+
 Routes = Callable[[str], Sequence[str]]
 
 
@@ -807,6 +817,20 @@ class Ledger:
         with self.database.reading() as connection:
             rows = connection.execute(query.group_by(deliveries.c.target, deliveries.c.state)).all()
         return {(target, state): (count, oldest) for target, state, count, oldest in rows}
+
+    def totals(self) -> Totals:
+        """How much came in, was tried and was last swept when, for the metrics."""
+        with self.database.reading() as connection:
+            by_state = connection.execute(select(receipts.c.state, func.count()).group_by(receipts.c.state)).all()
+            tried = connection.execute(select(func.count()).select_from(attempts)).scalar_one()
+            unread = connection.execute(
+                select(func.count()).select_from(submissions).where(submissions.c.parked.isnot(None))
+            ).scalar_one()
+            swept = connection.execute(
+                select(sweeps.c.server, sweeps.c.form_id, sweeps.c.finished_at, sweeps.c.stopped)
+            ).all()
+        ages = {(server, form): (at, stopped is not None) for server, form, at, stopped in swept}
+        return Totals(dict(by_state), tried, unread, ages)
 
     @property
     def master(self) -> MasterKey:

@@ -43,6 +43,7 @@ from connector.referrals.messages import Disclosed, Message
 from connector.referrals.node import NodeKeys, PublicNode, new_keys, opened_keys, read_node
 from connector.referrals.referral import Draft, Identity, Opening, PartnerConsent
 
+LONGEST_WAIT = timedelta(minutes=5)  # between attempts: an emergency is answered within hours
 OPEN = ("due", "parked")
 _OUT, _IN = "out", "in"
 _SIDES = {_OUT: Party.REQUESTER, _IN: Party.OWNER}
@@ -484,7 +485,7 @@ class ReferralLedger:
             .where(
                 referral_messages.c.partner == partner.fingerprint,
                 referral_messages.c.state == "due",
-                referral_messages.c.next_at <= milliseconds(self.now()),
+                self._time_has_come(),
                 referral_messages.c.referral_id.notin_(list(busy)),
                 ~blocked,
             )
@@ -496,6 +497,12 @@ class ReferralLedger:
                 Outgoing(row.id, row.referral_id, _event(row), row.attempts, row.told)
                 for row in connection.execute(query)
             ]
+
+    def _time_has_come(self) -> ColumnElement[bool]:
+        """Its time is past; or so far off that the clock must have been wrong when it was set."""
+        now = self.now()
+        next_at = referral_messages.c.next_at
+        return or_(next_at <= milliseconds(now), next_at > milliseconds(now + 2 * LONGEST_WAIT))
 
     def begin(self, message: Outgoing, *, told: bool) -> bool:
         """Notes that an attempt begins; False when the message was superseded and must not leave."""
@@ -553,7 +560,7 @@ class ReferralLedger:
         return self.database.write(job)
 
     def wake(self, partner: Partner) -> None:
-        """The partner answers again: whatever waits for it is due now."""
+        """The partner may be reached again: whatever waits for it is due now."""
         self.database.write(lambda connection: _wake(connection, partner.fingerprint, milliseconds(self.now())))
 
     # Looking

@@ -48,11 +48,11 @@ _LONGEST_NAME = 240  # bytes, with `.enc` within what every file system takes
 _AES_KEY = 32  # bytes
 
 
-class TamperedSubmission(SilahError):  # noqa: N818 - errors here are named for what happened
+class TamperedSubmission(SilahError):
     """The envelope or a file was changed, cut off or mixed up, or the key is another form's: nothing of it is used."""
 
 
-class IncompleteSubmission(SilahError):  # noqa: N818 - errors here are named for what happened
+class IncompleteSubmission(SilahError):
     """Files have not arrived yet; *missing* is how many. The caller waits and tries again."""
 
     def __init__(self, code: str, where: str, next_step: str, *, missing: int) -> None:

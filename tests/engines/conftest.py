@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.engines.javarosa import Filled, fill, media_of
 
 from forms.compiler import build
 from forms.engines import convert
 from forms.tables import LANGUAGES, Build
+from tests.engines.javarosa import Filled, fill, media_of
 
 FillForm = Callable[..., Filled]
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.engines.javarosa import Filled, Tries, fill, media_of, record_to_kobo_json
 
 from forms.compiler import build
 from forms.engines import convert
 from forms.tables import LANGUAGES, load
 from forms.translations import merge
+from tests.engines.javarosa import Filled, Tries, fill, media_of, record_to_kobo_json
 
 FILES = {
     "tiny/settings.toml": 'title = "Tiny"\nversion = "2026112101"\npurpose = "tracing"\nmedia = ["places.csv"]\n',

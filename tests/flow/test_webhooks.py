@@ -203,3 +203,35 @@ def test_a_bell_that_nobody_can_follow_is_given_up(node: Node, door: FlaskClient
 
     assert [] == node.flow.ledger.due_receipts()
     assert [] == node.received()
+
+
+def test_metrics_hold_counts_and_ages_alone(node: Node, door: FlaskClient, fill_in: FillIn) -> None:
+    """Prometheus sees deliveries by target and state, no id and no word of anybody; others need the token."""
+    submission = node.take_in(fill_in(request()))
+    door.post("/webhooks/kobo/kobo", json=ids(submission), headers={})
+    node.pull()
+    told = door.get("/metrics").get_data(as_text=True)
+
+    assert 'silah_deliveries{state="delivered",target="national"} 1.0' in told
+    assert 'silah_refused_requests_total{code="webhook.not_authentic"} 1.0' in told
+    assert submission["_uuid"] not in told
+    for mark in MARKS:
+        assert mark not in told
+    assert 401 == door.get("/metrics", environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).status_code
+
+
+def test_metrics_from_elsewhere_need_the_token(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`metrics_token_env`: a bearer token opens the door for a monitor on another machine."""
+    monkeypatch.setenv("METRICS", "let-me-look")
+    node.extra = {"metrics_token_env": "METRICS"}
+    door = create_app(node.flow).test_client()
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    assert (
+        200
+        == door.get(
+            "/metrics", headers={"Authorization": "Bearer let-me-look"}, environ_overrides=elsewhere
+        ).status_code
+    )
+    assert (
+        401 == door.get("/metrics", headers={"Authorization": "Bearer other"}, environ_overrides=elsewhere).status_code
+    )

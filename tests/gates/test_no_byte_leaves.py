@@ -139,7 +139,7 @@ def test_no_caution_is_passed_without_a_person(consent: Consent, caution: Cautio
     became = clear(full_record(consent, caution), RULES, to, STAMP, Approvals(form_server=True), NOW)
 
     if isinstance(became, Release) and to.recipient not in {Recipient.OWN_SOCIETY, Recipient.STATISTICS}:
-        assert not (caution.danger or caution.restricted or caution.supervisor)
+        assert not any((caution.danger, caution.restricted, caution.supervisor))
         assert not caution.detention or to.recipient is Recipient.ICRC
         assert to.recipient not in {Recipient.AUTHORITIES, Recipient.PUBLIC}
 
