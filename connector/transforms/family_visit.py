@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from connector.transforms.needs import ReferralDraft, referral_draft
 from connector.transforms.people import Agreement, Interview
 from connector.transforms.record import Each, Part, Q, Record, Within
 
@@ -85,34 +84,6 @@ class FamilyVisit(Record):
     referral_wanted: Annotated[str | None, Q("referral_wanted")] = None
     agreement: Annotated[Agreement | None, Within("")] = None
 
-
-# need of the family: (service to ask for, reason), codes of the form `referral`
-_HELP: Mapping[str, tuple[str, str]] = {
-    "health": ("health_medical_service", "health"),
-    "housing": ("housing", "housing"),
-    "money": ("financial", "income"),
-    "legal": ("legal_assistance_service", "legal_advice"),
-    "psychosocial": ("psychosocial_service", "someone_to_talk_to"),
-    "school": ("education_service", "education"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ReferralDraft:
-    """What a referral would ask for: codes alone. It cannot leave: consent and receiver are the referral's own.
-
-    *case_code* is None where the family has none yet.
-    """
-
-    case_code: str | None
-    services_requested: tuple[str, ...]
-    reason_code: tuple[str, ...]
-
-
-def referral_draft(visit: FamilyVisit) -> ReferralDraft | None:
-    """The draft for what the family needs; None unless the family wants the help to be looked for."""
-    help_needed = [_HELP[need] for need in visit.follow_up_needs if need in _HELP]
-    if visit.referral_wanted != "yes" or not help_needed:
-        return None
-    services, reasons = zip(*help_needed, strict=True)
-    return ReferralDraft(visit.case_code, services, reasons)
+    def referral_draft(self) -> ReferralDraft | None:
+        """The draft of a referral for what the family needs, when it wants that help."""
+        return referral_draft(self.case_code, self.follow_up_needs, self.referral_wanted)

@@ -8,6 +8,7 @@ from datetime import date
 from pydantic.json_schema import models_json_schema
 
 from connector.model import JSON, Submission
+from connector.transforms.child_registration import ChildRegistration
 from connector.transforms.consent import read_cautions, read_consent
 from connector.transforms.family_call import FamilyCall
 from connector.transforms.family_message import FamilyMessage
@@ -15,6 +16,7 @@ from connector.transforms.family_visit import FamilyVisit
 from connector.transforms.record import Record, build
 from connector.transforms.referral import Referral
 from connector.transforms.reunification import Reunification
+from connector.transforms.reunification_followup import ReunificationFollowup
 from connector.transforms.tracing_request import TracingRequest
 from connector.transforms.values import Entry, read_answers
 from connector.transforms.verification import Verification
@@ -22,10 +24,12 @@ from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "reunification_followup": ReunificationFollowup,
     "verification": Verification,
     "family_visit": FamilyVisit,
     "family_message": FamilyMessage,
     "family_call": FamilyCall,
+    "child_registration": ChildRegistration,
     "referral": Referral,
     "reunification": Reunification,
 }

@@ -8,7 +8,8 @@ import pytest
 
 from connector.disclosure import Approvals, Release, Stamp, Waiting, Withheld, clear
 from connector.model import Answers, Audience, Recipient, Submission
-from connector.transforms.family_visit import FamilyVisit, ReferralDraft, referral_draft
+from connector.transforms.family_visit import FamilyVisit
+from connector.transforms.needs import ReferralDraft
 from connector.transforms.registry import to_record
 from forms.policy import policy
 
@@ -80,9 +81,9 @@ def test_needs_become_a_draft_of_codes_when_the_family_wants_it() -> None:
     """Services and reasons in the referral's own codes; none when help was not wanted, or nothing is needed."""
     wanted = _record(family_follow_up_needs="housing money", referral_wanted="yes")
     expected = ReferralDraft(None, ("housing", "financial"), ("housing", "income"))
-    assert expected == referral_draft(wanted)
-    assert referral_draft(_record(family_follow_up_needs="housing", referral_wanted="no")) is None
-    assert referral_draft(_record(family_follow_up_needs="none")) is None
+    assert expected == wanted.referral_draft()
+    assert _record(family_follow_up_needs="housing", referral_wanted="no").referral_draft() is None
+    assert _record(family_follow_up_needs="none").referral_draft() is None
 
 
 def test_the_day_of_consent_is_that_of_the_conversation() -> None:
