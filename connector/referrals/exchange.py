@@ -19,7 +19,7 @@ from uuid import UUID
 from connector.config import Config
 from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused
 from connector.ledger.flow import Ledger
-from connector.ledger.referrals import Outgoing, Partner, ReferralLedger, Shown, Taken
+from connector.ledger.referrals import LONGEST_WAIT, Outgoing, Partner, ReferralLedger, Shown, Taken
 from connector.model import Backoff
 from connector.outbound import Answer, Caller, Unreachable
 from connector.referrals import envelope
@@ -31,7 +31,6 @@ from connector.referrals.referral import read_draft
 
 _TIMEOUT = timedelta(seconds=30)
 _MOST_ANSWER = 1 << 16
-_LONGEST_WAIT = timedelta(minutes=5)  # an emergency is answered within hours: no longer between attempts
 _JITTER = 0.25
 _KEPT, _KNOWN, _REFUSED, _TOO_LARGE = 201, 200, 422, 413
 
@@ -205,7 +204,7 @@ class Exchange:
     def _later(self, outgoing: Outgoing, code: str) -> str:
         doubled: timedelta = self._backoff.first * int(2 ** min(outgoing.attempts, 30))
         spread: float = 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 (no secret)
-        self.referrals.later(outgoing, code, min(doubled, self._backoff.most, _LONGEST_WAIT) * spread)
+        self.referrals.later(outgoing, code, min(doubled, self._backoff.most, LONGEST_WAIT) * spread)
         return "due"
 
 

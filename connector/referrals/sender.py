@@ -21,7 +21,8 @@ _LOOK_EVERY = 0.2  # seconds; the command line writes to the same ledger
 _ALARM_EVERY = 30.0
 _THREADS = 4  # to one partner
 _AHEAD = 4  # messages taken for each thread
-_LONGEST_REST = 15.0
+_PATIENCE = 3  # attempts in a row that fail before the partner is left alone
+_FIRST_REST, _LONGEST_REST = 0.5, 15.0
 
 
 class Sender:
@@ -68,6 +69,7 @@ class Sender:
             if lane is None or lane.partner != partner:
                 if lane is not None:
                     lane.close()
+                self.exchange.referrals.wake(partner)  # a new start, another address, or a clock that was put right
                 lane = self._lanes[partner.fingerprint] = _Lane(self, partner)
             lane.fill()
         if time.monotonic() >= self._alarm_at:
@@ -98,7 +100,7 @@ class _Lane:
         """Takes what is due, up to what the threads can chew; of one referral one message at a time."""
         with self._lock:
             busy = frozenset(self._busy)
-        room = (1 if self._failures else _THREADS * _AHEAD) - len(busy)
+        room = (1 if self._failures > _PATIENCE else _THREADS * _AHEAD) - len(busy)
         if room <= 0 or self._closed or time.monotonic() < self._rest_until:
             return
         for message in self._sender.exchange.referrals.outgoing(self.partner, room, busy):
@@ -122,10 +124,13 @@ class _Lane:
     def _told(self, outcome: str) -> None:
         if outcome == "due":
             self._failures += 1
-            self._rest_until = time.monotonic() + min(0.25 * 2 ** min(self._failures, 10), _LONGEST_REST)
+            beyond = self._failures - _PATIENCE
+            rest = min(_FIRST_REST * 2 ** min(beyond, 10), _LONGEST_REST) if beyond > 0 else 0.0
+            self._rest_until = time.monotonic() + rest
         elif outcome in {"sent", "parked"} and self._failures:
-            self._failures, self._rest_until = 0, 0.0
-            self._sender.exchange.referrals.wake(self.partner)
+            rested, self._failures, self._rest_until = self._failures > _PATIENCE, 0, 0.0
+            if rested:
+                self._sender.exchange.referrals.wake(self.partner)
 
     def close(self) -> None:
         self._closed = True
