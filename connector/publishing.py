@@ -477,13 +477,14 @@ def _changes(wanted: Wanted, project: Project, noted: Noted | None, *, put_form:
         yield Change(True, "archived", project.ref, "it was taken out of use; publishing would bring it back.")
     if not put_form:
         return
-    if _was_edited(project, noted):
+    changes = compare(project.rows, rows_of(wanted.sheets))
+    if changes and _was_edited(project, noted):
         told = "somebody changed the form on the server since it was published; that change would be lost."
         yield Change(True, "edited_on_server", project.ref, told)
     if noted and noted.version == wanted.form.version and noted.tables != wanted.tables:
         told = f"the form changed and still calls itself {noted.version}; raise it in settings.toml."
         yield Change(False, "version_not_raised", "settings", told)
-    for change in compare(project.rows, rows_of(wanted.sheets)):
+    for change in changes:
         yield change if project.deployed_ref else replace(change, breaks=False)
 
 

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
@@ -160,7 +161,8 @@ class RunningServer:
     def close(self) -> None:
         """Stops listening, ends open connections and waits for the thread; closing twice is harmless."""
         if self._thread.is_alive():
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+            with suppress(OSError):  # the thread may wake by itself and be done before it is woken
+                self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
             self._thread.join()
             self._server.task_dispatcher.shutdown()
 
