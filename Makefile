@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-.PHONY: install install-test run test check bench soak eval samples clean
+.PHONY: install install-test run test check gates bench soak eval samples clean
 
 install: $(VENV)/.installed  ## make .venv with the locked dependencies
 
@@ -33,6 +33,9 @@ test: check  ## all of it
 
 eval: install-test  ## names: recall at fixed false positives
 	$(BIN)/python -m tests.evaluation.names
+
+gates: install-test  ## take each gate out of a copy and see a test go red
+	$(BIN)/python -m tests.gates.removal
 
 samples: install-test  ## fill the sandbox's requests in anew, with JavaRosa
 	$(BIN)/python -m tests.samples

@@ -1,0 +1,134 @@
+"""Takes each gate out of a copy of the product, one at a time, and sees whether a test goes red.
+
+`make gates` runs it; it prints one line a gate with the first test that failed, and fails when none did. A gate whose
+words are no longer in the source is an error too: then this table has to follow.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One protection: where it stands, what is put in its place, and where the tests that hold it are."""
+
+    name: str
+    file: str
+    stands: str
+    instead: str
+    tests: str
+
+
+GATES = (
+    Gate("consent", "connector/disclosure.py", "    if not consent.collected:", "    if False:", "tests/flow/test_consent_gate.py"),
+    Gate(
+        "consent of this recipient", "connector/disclosure.py",
+        "    if to.recipient not in consent.shares:", "    if False:", "tests/flow/test_consent_gate.py",
+    ),
+    Gate(
+        "only the one named", "connector/disclosure.py",
+        "    return to.recipient not in _NAMED or", "    return True or", "tests/flow/test_consent_gate.py",
+    ),
+    Gate("reading back", "connector/disclosure.py", "    if consent.confirmed is False:", "    if False:", "tests/flow/test_consent_gate.py"),
+    Gate(
+        "end of consent", "connector/disclosure.py",
+        'return Withheld("consent.expired") if', 'return None and Withheld("consent.expired") if', "tests/flow/test_consent_gate.py",
+    ),
+    Gate("danger", "connector/disclosure.py", "    if cautions.danger:", "    if False:", "tests/flow/test_consent_gate.py"),
+    Gate("two users", "connector/disclosure.py", "{Recipient.AUTHORITIES: 2,", "{Recipient.AUTHORITIES: 1,", "tests/flow/test_consent_gate.py"),
+    Gate(
+        "allow-list", "forms/policy.py",
+        "            self._verdicts[key] = classes if allowed and not classes & never else None",
+        "            self._verdicts[key] = classes", "tests/flow/test_consent_gate.py",
+    ),
+    Gate(
+        "never send", "forms/policy.py", "if allowed and not classes & never else None", "if allowed else None",
+        "tests/flow/test_consent_gate.py",
+    ),
+    Gate("secret of the webhook", "webhooks/edge.py", "    if not any(matches):", "    if False:", "tests/flow/test_webhooks.py"),
+    Gate("size of a body", "webhooks/edge.py", "    if len(data) > MOST_BODY:", "    if False:", "tests/flow/test_webhooks.py"),
+    Gate("503 for the unexpected", "webhooks/edge.py", 'return _answer(503, {"error": "webhook.unexpected"})',
+         'return _answer(500, {"error": "webhook.unexpected"})', "tests/flow/test_webhooks.py"),
+    Gate(
+        "idempotency key", "connector/ledger/flow.py",
+        '    return str(uuid5(SILAH, f"{record_id}:{version}:{target}:{action}:{revision}"))',
+        "    return secrets.token_hex(16)", "tests/flow/test_flow.py",
+    ),
+    Gate("one receipt a version", "connector/ledger/flow.py", "        if found:", "        if False:", "tests/flow/test_webhooks.py"),
+    Gate(
+        "vanish guard", "connector/pipeline.py", "if len(fresh) > self._config.vanish_limit and not accept_gone:", "if False:",
+        "tests/flow/test_pull.py",
+    ),
+    Gate("rights that changed", "connector/pipeline.py", '            return "rights"', "            return None", "tests/flow/test_pull.py"),
+    Gate("gone holds the queue", "connector/ledger/flow.py", 'HELD = ("gone", "vanished")', "HELD = ()", "tests/flow/test_pull.py"),
+    Gate(
+        "review by a person", "connector/pipeline.py",
+        'approved = submission.review.state == "approved" and submission.review.by != own_account',
+        'approved = submission.review.state == "approved"', "tests/flow",
+    ),
+    Gate(
+        "an edit needs its own approval", "connector/ledger/flow.py",
+        "(submissions.c.approved_version == deliveries.c.version)", "(submissions.c.approved_version > 0)", "tests/flow/test_flow.py",
+    ),
+    Gate(
+        "an unreadable edit holds the queue", "connector/ledger/flow.py",
+        'submissions.c.state == "live", submissions.c.parked.is_(None),', 'submissions.c.state == "live",', "tests/flow/test_flow.py",
+    ),
+    Gate(
+        "one dispatcher", "connector/dispatch/embedded.py",
+        "            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "            pass", "tests/flow/test_process.py",
+    ),
+    Gate("photos without EXIF", "connector/attachments.py",
+         'file = clean_image(data, where=f"a photo of record {delivery.record_id}")',
+         'file = File("x.jpg", "image/jpeg", data)', "tests/flow/test_flow.py"),
+    Gate("encryption at rest", "connector/keys.py",
+         "    return nonce + AESGCM(secret).encrypt(nonce, value, context.encode())", "    return nonce + value",
+         "tests/flow/test_at_rest.py"),
+    Gate("chain of the audit", "connector/ledger/audit.py",
+         'if values["seq"] != expected or _hash(before, values) != stored:', "if False:", "tests/flow/test_at_rest.py"),
+    Gate("second factor", "connector/ledger/users.py", "        if not self._database.write(job):", "        if False:",
+         "tests/flow/test_process.py"),
+)  # fmt: skip
+
+
+def first_red(gate: Gate) -> str | None:
+    """The first test that fails without *gate*; None when all pass."""
+    with tempfile.TemporaryDirectory(prefix="silah-gate-") as folder:
+        copy = Path(folder) / "silah"
+        shutil.copytree(
+            ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "*.egg-info", "__pycache__", ".*_cache")
+        )
+        file = copy / gate.file
+        text = file.read_text(encoding="utf-8")
+        if text.count(gate.stands) == 0:
+            raise SystemExit(f"{gate.name}: its words are not in {gate.file} any more")
+        file.write_text(text.replace(gate.stands, gate.instead), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", gate.tests]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return found[1] if done.returncode and found else None
+
+
+def main() -> None:
+    chosen = [gate for gate in GATES if not sys.argv[1:] or gate.name in sys.argv[1:]]
+    still_green = []
+    for gate in chosen:
+        red = first_red(gate)
+        print(f"{gate.name:<36} {red or 'NO TEST WENT RED'}", flush=True)
+        if red is None:
+            still_green.append(gate.name)
+    print(f"{len(chosen)} gates, {len(still_green)} that no test holds")
+    sys.exit(1 if still_green else 0)
+
+
+if __name__ == "__main__":
+    main()
