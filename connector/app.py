@@ -19,6 +19,7 @@ from connector.servers.central import Central
 from connector.servers.kobo import Kobo
 from connector.targets import Target
 from connector.targets.handover import Handover
+from connector.targets.primero import Primero
 from connector.targets.rest import Rest
 from connector.targets.workbook import Workbook
 
@@ -27,6 +28,7 @@ TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
     "rest": Rest,
     "workbook": Workbook,
     "handover": Handover,
+    "primero": Primero,
 }
 
 

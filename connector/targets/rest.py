@@ -15,10 +15,11 @@ from collections.abc import Callable
 
 from connector.config import Target
 from connector.disclosure import Release
-from connector.errors import Misconfigured, TargetError
+from connector.errors import Misconfigured
 from connector.model import JSON, Action, Receipt
-from connector.outbound import Answer, Caller, Unreachable
+from connector.outbound import Caller, Unreachable
 from connector.targets import Effect, Health
+from connector.targets.replies import health_of, refused, unreachable
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 (what a secret begins with)
 _MOST_ANSWER = 1 << 20
@@ -47,9 +48,9 @@ class Rest:
         try:
             answer = self._http.call("POST", "", headers=self._headers(release.key, body), body=body, most=_MOST_ANSWER)
         except Unreachable as error:
-            raise self._unreachable(error) from None
+            raise unreachable(self.name, error) from None
         if not answer.ok:
-            raise self._refused(answer)
+            raise refused(self.name, answer)
         return Receipt()
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
@@ -70,24 +71,7 @@ class Rest:
                 answer = self._http.call("GET", "", most=_MOST_ANSWER)
         except Unreachable as error:
             return Health(ok=False, code=f"target.{error.code}", next_step="Start the target, or mend its `url`.")
-        if answer.status in _HOPELESS:
-            return Health(ok=False, code="target.unauthorized", next_step="Mend the token that `token_env` names.")
-        if answer.status >= 500 and answer.status != _NOT_THIS_METHOD:  # noqa: PLR2004 (RFC 9110: server error)
-            return Health(ok=False, code="target.server_error", next_step="Look at the target's own log.")
-        return Health(ok=True)
-
-    def _unreachable(self, error: Unreachable) -> TargetError:
-        return TargetError(
-            f"target.{error.code}", f"target {self.name}", "It is tried again; look whether the target runs."
-        )
-
-    def _refused(self, answer: Answer) -> TargetError:
-        status = answer.status
-        permanent = 300 <= status < 500 and status not in _NOT_PERMANENT  # noqa: PLR2004 (RFC 9110: redirection, client error)
-        advice = "Mend the cause at the target, then `silah queue replay`." if permanent else "It is tried again."
-        return TargetError(
-            f"target.http_{status}", f"target {self.name}", advice, permanent=permanent, retry_after=answer.retry_after
-        )
+        return health_of(answer, "`token_env`")
 
 
 def body_of(release: Release) -> bytes:

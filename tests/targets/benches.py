@@ -16,8 +16,11 @@ from pyrage import x25519
 from connector import config as configuration
 from connector.targets import Target
 from connector.targets.handover import Handover
+from connector.targets.primero import Primero
 from connector.targets.workbook import Workbook
+from tests.targets import stub_primero
 from tests.targets.releases import root
+from tests.targets.stub_primero import PrimeroStub
 
 
 class Bench(Protocol):
@@ -55,6 +58,13 @@ def target_config(home: Path, monkeypatch_env: Mapping[str, str] | None = None, 
         "targets": {"bench": {"recipient": "own_society", "accepts": ["tracing_request"], **table}},
     }  # fmt: skip
     return configuration.parse(data, home / "silah.toml").targets["bench"]
+
+
+def without_nulls(value: Any) -> Any:
+    """What is null is not held."""
+    if isinstance(value, dict):
+        return {key: without_nulls(one) for key, one in value.items() if one is not None}
+    return [without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 class WorkbookBench:
@@ -148,3 +158,48 @@ class HandoverBench:
 
     def close(self) -> None:
         """Nothing runs."""
+
+
+class PrimeroBench:
+    """A Primero instance whose role has the forms that Primero ships."""
+
+    identities = True
+    refuses = True
+
+    def __init__(self, home: Path, **table: Any) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "user").write_text(stub_primero.USER)
+        (home / "password").write_text(stub_primero.PASSWORD)
+        self.stub = PrimeroStub()
+        self.server = self.stub.serve()
+        settings = {
+            "type": "primero", "url": self.server.url, "module": stub_primero.MODULE,
+            "username_file": "user", "password_file": "password", "timeout": "2s", **table,
+        }  # fmt: skip
+        self.target = Primero("bench", target_config(home, **settings))
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        return self.stub.records["tracing_requests"]
+
+    def held(self, number: int) -> str | None:
+        record = self.records.get(root(number))
+        if record is None or not record["record_state"]:
+            return None
+        traces = [one for one in self.stub.traces.values() if one["tracing_request_id"] == root(number)]
+        return json.dumps(without_nulls([record, traces]), ensure_ascii=False)
+
+    def count(self) -> int:
+        return sum(record["record_state"] for record in self.records.values())
+
+    def down(self) -> None:
+        self.stub.configuring = True
+
+    def refuse(self) -> None:
+        self.stub.forms["tracing_request"]["tracing_request_inquirer"]["relation_telephone"] = "numeric_field"
+
+    def up(self) -> None:
+        self.stub.configuring = False
+
+    def close(self) -> None:
+        self.server.close()

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from connector.errors import TargetError
-from tests.targets.benches import Bench, HandoverBench, WorkbookBench
+from tests.targets.benches import Bench, HandoverBench, PrimeroBench, WorkbookBench
 from tests.targets.releases import KARIM, MARKS, release, request, stamp, withdrawal
 
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "workbook": WorkbookBench,
     "handover": HandoverBench,
+    "primero": PrimeroBench,
+    "primero, by session": lambda home: PrimeroBench(home, login="session"),
 }
 
 
