@@ -104,6 +104,7 @@ def _vocabulary() -> dict[str, frozenset[str]]:
 
 _TITLES = _vocabulary()["title"]
 _CHAIN = _vocabulary()["chain"]
+_AFTER_ARTICLE = _vocabulary()["after_article"]  # Nur al-Din, but Emad Dean
 SHORT_FOR_ANY_ABD = _vocabulary()["abd_alone"]
 """Abd, Abdel, Abdou by themselves: short forms of any name that begins so."""
 _ABD = re.compile("[c3]?a[bp]d(?:[aeiou]{1,2}[lrsntdz]|e?sh|[uea]?)|abed|عبد(?:ال)?")
@@ -234,7 +235,7 @@ def _suffix_at(words: list[str], at: int) -> tuple[Suffix, int]:
     past = at
     if past + 1 < len(words) and _is_article(words[past], words[past + 1]):
         past += 1
-    if past < len(words):
+    if past < len(words) and (past > at or words[past] not in _AFTER_ARTICLE):
         for suffix, spellings in _SUFFIXES.items():
             if words[past] in spellings:
                 return suffix, past + 1
