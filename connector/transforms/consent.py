@@ -38,7 +38,9 @@ _ASSENTS = frozenset({"child_assent", "wants_tracing", "tv_agrees", "rel_agrees"
 _WILLING = frozenset({"yes", "too_young"})
 _SUPERVISOR_CAUSES = frozenset({"family_dispute", "adoption_care"})
 _DETENTION_FORMS = frozenset({"family_call", "family_visit"})
-_DETENTION_ANSWERS = frozenset({"detained", "detention", "arrest_and_detention", "detainee", "pow"})
+_DETENTION_ANSWERS = frozenset(
+    {"detained", "detention", "arrest_and_detention", "arrested_detained", "detainee", "pow"}
+)
 _DETENTION_QUESTIONS = ("detainee_", "detention_")
 
 

@@ -181,9 +181,8 @@ def _field_value(field: Field, entry: Entry, stated_on: date, prefix: str) -> ob
         return _said_date(entry, mark, prefix, stated_on)
     model = cast("type[Part]", field.model)
     if isinstance(mark, Each):
-        return [
-            _collect(model, one, stated_on, inner) for one in entry.repeats.get(mark.repeat.replace("{p}", prefix), ())
-        ]
+        entries = entry.repeats.get(mark.repeat.replace("{p}", prefix), ())
+        return [_collect(model, one, stated_on, inner) for one in entries] or None  # no entry: the part stays absent
     return _collect(model, entry, stated_on, inner) or None
 
 
