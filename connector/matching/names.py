@@ -22,7 +22,7 @@ __all__ = ["NameScore", "explain_names", "score_file", "score_names"]
 
 @dataclass(frozen=True)
 class NameWeights:
-    """What makes the log odds of two names (nats); README of the choice: docs/matching.md."""
+    """What makes the log odds of two names (nats); docs/matching.md says what they were tuned on."""
 
     base: float = -4.5
     said: float = 0.4  # for a nat of what all pairs of parts say

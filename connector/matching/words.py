@@ -1,8 +1,8 @@
 """The weight of two parts of names: what their cores, prefixes and suffixes say for one person.
 
 All weights are natural log likelihood ratios in the manner of Fellegi and Sunter: above 0 speaks for
-the same name, below 0 against it. The constants of `_LIKENESS` are fitted by logistic regression on
-the development part of the data; the ones of prefixes, suffixes and titles are set by hand.
+the same name, below 0 against it. The constants of `_Likeness` are fitted by logistic regression on
+the development part of the data; the ones of prefixes, suffixes and initials are set by hand.
 """
 
 from __future__ import annotations
