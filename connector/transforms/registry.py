@@ -15,6 +15,7 @@ from connector.transforms.family_message import FamilyMessage
 from connector.transforms.family_visit import FamilyVisit
 from connector.transforms.record import Record, build
 from connector.transforms.referral import Referral
+from connector.transforms.referral_response import ReferralResponse
 from connector.transforms.reunification import Reunification
 from connector.transforms.reunification_followup import ReunificationFollowup
 from connector.transforms.tracing_request import TracingRequest
@@ -24,6 +25,7 @@ from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "referral_response": ReferralResponse,
     "reunification_followup": ReunificationFollowup,
     "verification": Verification,
     "family_visit": FamilyVisit,
