@@ -100,13 +100,14 @@ class Server(_Section):
     on_delete: Literal["ask", "withdraw", "keep"] = "ask"
     vanish_limit: Annotated[int, Field(ge=0)] = 5
     attachments_wait: Duration = timedelta(minutes=10)
+    files_url: str | None = None  # where a Central that keeps files in S3 storage sends us for them
     timeout: Duration = timedelta(seconds=60)
     forms: Mapping[str, str] = Field(default_factory=dict)
 
-    @field_validator("url")
+    @field_validator("url", "files_url")
     @classmethod
-    def _url(cls, value: str) -> str:
-        return _http_url(value)
+    def _url(cls, value: str | None) -> str | None:
+        return value if value is None else _http_url(value)
 
 
 class Target(_Section):

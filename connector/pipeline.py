@@ -328,10 +328,17 @@ class Pipeline:
         Written only where nobody has spoken or we were the last to: a person's word is looked up first and never
         written over. This makes no delivery and no version.
         """
-        own = {name: server.own_account() for name, server in self.servers.items()}
+        return sum(self._report_to(name, server) for name, server in self.servers.items())
+
+    def _report_to(self, name: str, server: FormServer) -> int:
+        """One server that cannot be told keeps nothing from the others."""
         told = 0
-        for case, on_hold in self.ledger.to_report(own):
-            told += self._report(case, own[case.server], on_hold=on_hold)
+        try:
+            own = server.own_account()
+            for case, on_hold in self.ledger.to_report({name: own}):
+                told += self._report(case, own, on_hold=on_hold)
+        except ServerError as error:
+            log.warning("%s while reporting back to %s: %s", error.code, name, error.next_step)
         return told
 
     def _report(self, case: Case, own: str | None, *, on_hold: bool) -> bool:

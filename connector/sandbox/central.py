@@ -138,13 +138,19 @@ class CentralSandbox:
         with self._lock:
             self._store.projects[project].forms[form_id].submissions[root].current.files[name].data = data
 
-    def review(self, project: int, form_id: str, root: str, state: str, user: int) -> None:
+    def review(self, project: int, form_id: str, root: str, state: str | None, user: int) -> None:
         """What a person says in the web page."""
         with self._lock:
             row = self._store.projects[project].forms[form_id].submissions[root]
         self._hooks.review(row.current.id, state)
         with self._lock:
             self._store.review(row, state, self._store.actors[user], None)
+
+    def comments(self, project: int, form_id: str, root: str) -> list[str]:
+        """What people remarked of a submission, newest first."""
+        with self._lock:
+            row = self._store.projects[project].forms[form_id].submissions[root]
+            return [text for text, _, _ in row.comments]
 
     def delete(self, project: int, form_id: str, root: str) -> None:
         """Takes a submission out of every list, as a person would in the web page."""
@@ -161,6 +167,10 @@ class CentralSandbox:
     def hook(self, url: str | None, api_key: str = "") -> None:
         """Where central-webhook tells of new submissions and reviews; None stops it."""
         self._hooks.url, self._hooks.api_key = url, api_key
+
+    def keep_files_at(self, url: str | None) -> None:
+        """Files are fetched from S3 storage: Central itself only sends there."""
+        self.app.server.files_at = url
 
     def skip_numbers(self, *, actors: int = 0, keys: int = 0) -> None:
         """Numbers that somebody else got meanwhile."""

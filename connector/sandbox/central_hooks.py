@@ -23,19 +23,19 @@ class HookPoster:
     post: Post = requests.post
     url: str | None = None
     api_key: str = ""
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _told: set[tuple[str, str | None]] = field(default_factory=set)
 
     def new_submission(self, instance_id: str, xml: str) -> None:
         """A submission that was never there before."""
         self._send("submission.create", instance_id, {"xml": xml})
 
-    def review(self, version_id: str, state: str) -> None:
+    def review(self, version_id: str, state: str | None) -> None:
         """A new review state; the submission is named by its current version."""
         if (version_id, state) not in self._told:
             self._told.add((version_id, state))
             self._send("submission.update", version_id, {"reviewState": state})
 
-    def _send(self, kind: str, thing: str, data: dict[str, str]) -> None:
+    def _send(self, kind: str, thing: str, data: dict[str, str | None]) -> None:
         if self.url is None:
             return
         headers = {"X-API-Key": self.api_key}

@@ -63,6 +63,7 @@ class Server:
     store: Store
     hooks: HookPoster
     lock: AbstractContextManager[object]
+    files_at: str | None = None
 
 
 class CentralFlask(Flask):

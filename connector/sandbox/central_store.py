@@ -24,7 +24,7 @@ Clock = Callable[[], datetime]
 SESSION_LASTS = timedelta(days=1)
 FOR_EVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SIGNS = string.ascii_letters + string.digits + "!$"
-STATES = ("approved", "hasIssues", "rejected", "edited", "received")
+STATES = ("approved", "hasIssues", "rejected", "edited", None)
 
 
 class Rejected(Exception):
@@ -353,11 +353,12 @@ class Store:
         )
         return row
 
-    def review(self, row: Submission, state: str, actor: Actor, notes: str | None) -> None:
-        """What a person says of a submission."""
-        row.state = None if state == "received" else state
+    def review(self, row: Submission, state: str | None, actor: Actor, notes: str | None) -> None:
+        """What a person says of a submission; None takes it back."""
+        row.state = state
         row.updated = self.clock()
-        self._log(row, actor, "submission.update", {"reviewState": state, "submissionDefId": row.first.number}, notes)
+        details: dict[str, object] = {"reviewState": state, "submissionDefId": row.current.number}
+        self._log(row, actor, "submission.update", details, notes)
 
     def remove(self, row: Submission, actor: Actor) -> None:
         """Takes a submission out of every list; it can be restored."""

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from threading import Lock
 from typing import TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -45,6 +45,15 @@ _LIGHT = "__id,__system,meta/instanceID"
 _SUBMITTED = "__system/submissionDate"
 _NOT_FOR_US = frozenset({"central.no_right", "central.not_found"})
 _NO_VERSION = "___"  # how an address names a form's empty version
+# What people read beside the submission, in the languages of the forms; it says nothing of the answers.
+_HELD = (
+    "Silah: a delivery needs a person. \u2022 صلة: إرسال يحتاج إلى تدخّل شخص. \u2022 "
+    "صله: یک ارسال به رسیدگی نیاز دارد. \u2022 Silah : un envoi demande une intervention."
+)
+_MENDED = (
+    "Silah: nothing needs a person any more. \u2022 صلة: لم يعد شيء يحتاج إلى تدخّل. \u2022 "
+    "صله: دیگر چیزی به رسیدگی نیاز ندارد. \u2022 Silah : plus rien ne demande d'intervention."
+)
 _MOST_ATTACHMENT = 50 * 1024 * 1024
 _MOST_LIST = 256 * 1024 * 1024
 
@@ -193,6 +202,17 @@ class Central:
             self._account = str(self._door.read("/v1/users/current", _USER).id)
         return self._account
 
+    def review_of(self, form_id: str, order: int) -> Review:
+        return self._signed_review(form_id, self._row_at(form_id, order))
+
+    def set_on_hold(self, form_id: str, order: int, *, on_hold: bool) -> None:
+        """`hasIssues` with a comment, or what stood there before with another; our account has to be a manager for that."""
+        row = self._row_at(form_id, order)
+        state = "hasIssues" if on_hold else "edited" if row.system.edits else None
+        address = self._address(form_id, row.id)
+        self._door.write("PATCH", address, {"reviewState": state})
+        self._door.write("POST", f"{address}/comments", {"body": _HELD if on_hold else _MENDED})
+
     def rights(self, form_id: str) -> Rights:
         """Whoever may read a form's submissions on Central sees all of them: it is everything or nothing."""
         try:
@@ -247,8 +267,7 @@ class Central:
 
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:  # noqa: ARG002
         """The file of the version that names it; *order* is not needed, the reference is whole."""
-        path = f"{self._places[form_id].path}/submissions/{attachment.ref}"
-        return self._door.get(path, most=_MOST_ATTACHMENT).body
+        return self._door.file(f"{self._places[form_id].path}/submissions/{attachment.ref}")
 
     def _form_of(self, xml: str) -> str | None:
         """Our form whose id is that of the record's root; only the first tag is looked at."""
@@ -274,6 +293,14 @@ class Central:
 
     def _table(self, form_id: str, params: Mapping[str, str]) -> list[_Row]:
         return self._door.read(f"{self._places[form_id].path}.svc/Submissions", _ROWS, params).value
+
+    def _row_at(self, form_id: str, order: int) -> _Row:
+        moment = _EPOCH + (order >> _TIE_BITS) * _MILLISECOND
+        rows = self._rows(form_id, f"{_SUBMITTED} eq {_stamp(moment)}")
+        found = next((row for row in rows if row.order == order), None)
+        if found is None:
+            raise _refused(self.name, 404, None)
+        return found
 
     def _row_of(self, form_id: str, root_id: str) -> _Row | None:
         if "'" in root_id:  # Central cannot search for it; the list shows it
@@ -378,6 +405,7 @@ class _Door:
     def __init__(self, name: str, config: Server) -> None:
         self._name = name
         self._http = Caller(config.url, timeout=config.timeout)
+        self._storage = Caller(config.files_url, timeout=config.timeout) if config.files_url else None
         self._email, self._password = config.email, config.secret("password")
         self._token = None if self._email else config.secret("token")
         self._renewing = Lock()
@@ -393,12 +421,44 @@ class _Door:
             raise _refused(self._name, answer.status, answer.retry_after)
         return answer
 
-    def ask(self, path: str, params: Mapping[str, str] | None = None, *, most: int = _MOST_ATTACHMENT) -> HttpAnswer:
-        """The answer of *path* whatever it is, after one more login when the session had ended."""
+    def file(self, path: str) -> bytes:
+        """A file, from Central itself or from the S3 storage that it sends us to, when the admin has written that down."""
+        answer = self.ask(path)
+        if answer.status == 307:  # noqa: PLR2004 (RFC 9110: temporary redirect)
+            answer = self._stored(answer.headers.get("Location", ""))
+        if not answer.ok:
+            raise _refused(self._name, answer.status, answer.retry_after)
+        return answer.body
+
+    def _stored(self, address: str) -> HttpAnswer:
+        """What is at a signed address of the storage; our token is not shown there."""
+        if self._storage is None or not address.startswith(f"{self._storage.base}/"):
+            told = urlsplit(address)
+            advice = f'Write `files_url = "{told.scheme}://{told.netloc}"` for this server if that is its own storage.'
+            raise ServerError("central.files_elsewhere", f"server {self._name}", advice)
+        try:
+            return self._storage.get(address.removeprefix(self._storage.base), most=_MOST_ATTACHMENT)
+        except Unreachable as error:
+            raise _unreachable(self._name, error) from None
+
+    def write(self, method: str, path: str, told: Mapping[str, JSON]) -> None:
+        """Changes what is at *path*; raises `ServerError`."""
+        answer = self.ask(path, method=method, body=json.dumps(told, ensure_ascii=False).encode())
+        if answer.status == 403:  # noqa: PLR2004 (RFC 9110: forbidden)
+            advice = "Give our account the role Project Manager: a viewer may read, and not say that something needs a person."
+            raise ServerError("central.may_not_review", f"server {self._name}", advice)
+        if not answer.ok:
+            raise _refused(self._name, answer.status, answer.retry_after)
+
+    def ask(
+        self, path: str, params: Mapping[str, str] | None = None, *,
+        method: str = "GET", body: bytes | None = None, most: int = _MOST_ATTACHMENT,
+    ) -> HttpAnswer:  # fmt: skip
+        """The answer whatever it is, after one more login when the session had ended."""
         token = self._token or self._renewed(None)
-        answer = self._call("GET", path, token, params=params, most=most)
+        answer = self._call(method, path, token, params=params, body=body, most=most)
         if answer.status == 401 and self._email:  # noqa: PLR2004 (RFC 9110: unauthorized)
-            answer = self._call("GET", path, self._renewed(token), params=params, most=most)
+            answer = self._call(method, path, self._renewed(token), params=params, body=body, most=most)
         return answer
 
     def _renewed(self, stale: str | None) -> str:
@@ -416,12 +476,12 @@ class _Door:
         self, method: str, path: str, token: str | None, *,
         params: Mapping[str, str] | None = None, body: bytes | None = None, most: int = _MOST_ATTACHMENT,
     ) -> HttpAnswer:  # fmt: skip
-        headers = {"Authorization": f"Bearer {token}"} if token else {"Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {"Content-Type": "application/json"} if body is not None else {}
         try:
             return self._http.call(method, path, params=params, headers=headers, body=body, most=most)
         except Unreachable as error:
-            advice = "Nothing is lost: it is tried again. If it stays so, look at the server's address and the network."
-            raise ServerError(f"central.{error.code}", f"server {self._name}", advice) from None
+            raise _unreachable(self._name, error) from None
 
     def _parsed(self, answer: HttpAnswer, kind: TypeAdapter[_T]) -> _T:
         try:
@@ -454,6 +514,11 @@ def _attachment(ref: str, name: str) -> AttachmentRef:
     return AttachmentRef(name, f"{ref}/attachments/{quote(name, safe='')}", kind)
 
 
+def _unreachable(server: str, error: Unreachable) -> ServerError:
+    advice = "Nothing is lost: it is tried again. If it stays so, look at the server's address and the network."
+    return ServerError(f"central.{error.code}", f"server {server}", advice)
+
+
 def _strange(server: str) -> ServerError:
     advice = "The answer is not what ODK Central 2023.5 or newer gives; look whether the address leads to it."
     return ServerError("central.strange_answer", f"server {server}", advice)
@@ -476,7 +541,7 @@ def _refused(server: str, status: int, retry_after: timedelta | None) -> ServerE
             advice = "It asks us to slow down; it is tried again."
             return ServerError("central.too_many", where, advice, retry_after=retry_after)
         case status if 300 <= status < 400:  # noqa: PLR2004 (RFC 9110: redirection)
-            advice = "Write the final address as the server's `url`; redirects are not followed, to S3 storage neither."
+            advice = "Write the final address as the server's `url`; redirects are not followed."
             return ServerError("central.redirected", where, advice)
         case _:
             advice = "Nothing is lost: it is tried again."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from connector import config as configuration
 from connector.errors import Misconfigured, NotASubmission, ServerError
 from connector.model import AttachmentRef, Bell, Listed, Review, Submission
 from connector.sandbox.central import CentralSandbox, serve
+from connector.sandbox.web import RunningServer
 from connector.servers import Rights
 from connector.servers import central as adapter
 from connector.servers.central import Central
@@ -43,6 +45,14 @@ def record(
     sought = "<sought><alias>Abu Karim</alias></sought>" if version == "1" else ""
     text = RECORD.format(name=name, uuid=uuid(number), photo=photo, replaces=old, version=version, sought=sought)
     return text.encode()
+
+
+def envelope(number: int, replaces: int | None = None) -> bytes:
+    """What stands for an encrypted record."""
+    old = f"<deprecatedID>uuid:{uuid(replaces)}</deprecatedID>" if replaces else ""
+    text = f"<meta><instanceID>uuid:{uuid(number)}</instanceID>{old}</meta>"
+    head = '<data id="tracing" version="1" encrypted="yes" xmlns="http://opendatakit.org/submissions">'
+    return f"{head}{text}<encryptedXmlFile>submission.xml.enc</encryptedXmlFile></data>".encode()
 
 
 def uuid(number: int) -> str:
@@ -255,6 +265,39 @@ def test_a_file_belongs_to_its_version(place: Field) -> None:
     assert [b"first photo", b"second photo"] == [central.attachment(FORM, first.order, file) for file in both]
 
 
+def test_files_in_storage_of_their_own(place: Field) -> None:
+    """Only the storage that the admin wrote down is asked, with the signed address as it is and without our token."""
+    asked: list[tuple[str, str, str | None]] = []
+
+    def storage(environ: dict[str, str], start_response: Callable[..., object]) -> list[bytes]:
+        asked.append((environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_AUTHORIZATION")))
+        start_response("200 OK", [("Content-Type", "image/jpeg")])
+        return [b"stored photo"]
+
+    place.submit(1, photo="a.jpg", files={"a.jpg": b"photo"})
+    with RunningServer(storage, "127.0.0.1", 0) as running:  # type: ignore[arg-type]
+        place.sandbox.keep_files_at(f"{running.url}/bucket")
+        one = only(place.central())
+        told = place.central(files_url=f"{running.url}/bucket")
+        assert b"stored photo" == told.attachment(FORM, one.order, one.attachments[0])
+        with pytest.raises(ServerError) as caught:
+            place.central().attachment(FORM, one.order, one.attachments[0])
+    mark = hashlib.md5(b"photo", usedforsecurity=False).hexdigest()
+    assert [(f"/bucket/{mark}", "signature=for-a-minute", None)] == asked
+    assert ("central.files_elsewhere", True) == (caught.value.code, running.url in caught.value.next_step)
+
+
+def test_an_encrypted_edit(place: Field) -> None:
+    """An envelope's row does not show its version: it is asked for when there was an edit."""
+    place.sandbox.submit(place.project, envelope(1))
+    central = place.central()
+    assert [(uuid(1), uuid(1))] == [(one.root_id, one.instance_id) for one in listed(central)]
+    place.sandbox.submit(place.project, envelope(2, replaces=1))
+    assert [(uuid(1), uuid(2))] == [(one.root_id, one.instance_id) for one in listed(central)]
+    one = only(central)
+    assert (uuid(2), True, "submission.xml.enc") == (one.instance_id, one.encrypted, one.answers["encryptedXmlFile"])
+
+
 def test_a_group_that_became_a_repeat(place: Field) -> None:
     """Each record is read by the form that it was filled in with, whatever is published now."""
     place.submit(1)
@@ -307,6 +350,48 @@ def test_an_edit_takes_the_review_away(place: Field) -> None:
     place.submit(2, replaces=1)
     central = place.central()
     assert (Review(), Review()) == (only(central).review, listed(central)[0].review)
+
+
+def test_on_hold_is_said_with_a_comment(place: Field) -> None:
+    """What needs a person is marked under our own number and with a comment in four languages; then taken back."""
+    place.sandbox.grant(place.project, place.account, "manager")
+    root = place.submit(1)
+    central = place.central()
+    order = only(central).order
+    central.set_on_hold(FORM, order, on_hold=True)
+    assert ("on_hold", str(place.account)) == (central.review_of(FORM, order).state, central.review_of(FORM, order).by)
+
+    central.set_on_hold(FORM, order, on_hold=False)
+    assert Review() == central.review_of(FORM, order)
+    mended, held = place.sandbox.comments(place.project, "tracing", f"uuid:{root}")
+    assert ["صلة", "صله", "Silah "] == [name for name in ("صلة", "صله", "Silah ") if name in held and name in mended]
+
+
+def test_taking_it_back_leaves_an_edit_visible(place: Field) -> None:
+    """An edited submission is `edited` again when nothing needs a person any more."""
+    place.sandbox.grant(place.project, place.account, "manager")
+    place.submit(1)
+    place.submit(2, replaces=1)
+    central = place.central()
+    order = only(central).order
+    states = []
+    for on_hold in (True, False):
+        central.set_on_hold(FORM, order, on_hold=on_hold)
+        states += [row.system.state for row in central._rows(FORM, None)]
+    assert ["hasIssues", "edited"] == states
+
+
+def test_a_viewer_cannot_say_it(place: Field) -> None:
+    """The error names the role that is missing, and nothing was written."""
+    root = place.submit(1)
+    central = place.central()
+    with pytest.raises(ServerError) as caught:
+        central.set_on_hold(FORM, only(central).order, on_hold=True)
+    assert ("central.may_not_review", True) == (caught.value.code, "Project Manager" in caught.value.next_step)
+    assert [] == place.sandbox.comments(place.project, "tracing", f"uuid:{root}")
+    with pytest.raises(ServerError) as gone:
+        central.review_of(FORM, 5)
+    assert "central.not_found" == gone.value.code
 
 
 # Rights and sessions

@@ -186,5 +186,49 @@ def test_a_role_that_was_taken_looks_like_no_deletion(node: Node) -> None:
     assert (0, 0, "rights") == _swept(node.pull())
 
 
+def test_what_needs_a_person_is_said_on_central(node: Node) -> None:
+    """A parked delivery becomes `hasIssues` with a comment, once; when it is mended that is taken back."""
+    node.received["own"].faults.next(".*", status=400)
+    root = node.submit()
+    node.go_on()
+    assert (1, 0) == (node.flow.report_back(), node.flow.report_back())
+    assert [1, "on_hold"] == [len(_comments(node, root)), _review_state(node, root)]
+
+    [parked] = [row for row in node.flow.ledger.queue(target="own") if row.state == "parked"]
+    node.flow.ledger.replay(parked.id, "admin")
+    node.go_on()
+    assert (1, 0) == (node.flow.report_back(), node.flow.report_back())
+    assert [2, None] == [len(_comments(node, root)), _review_state(node, root)]
+
+
+def test_a_persons_word_stays(node: Node) -> None:
+    """What somebody approved is not put on hold."""
+    node.received["own"].faults.next(".*", status=400)
+    root = node.submit()
+    node.go_on()
+    node.place.sandbox.hook(None)
+    node.approve(root, node.place.reviewer)
+    assert (0, "approved") == (node.flow.report_back(), _review_state(node, root))
+
+
+def test_a_viewer_reports_nothing(node: Node) -> None:
+    """An account that may only read keeps the flow going, and the other servers are told all the same."""
+    node.place.sandbox.grant(node.place.project, node.place.account, "viewer")
+    node.received["own"].faults.next(".*", status=400)
+    root = node.submit()
+    node.go_on()
+    assert (0, None, []) == (node.flow.report_back(), _review_state(node, root), _comments(node, root))
+
+
+def _comments(node: Node, root: str) -> list[str]:
+    return node.place.sandbox.comments(node.place.project, FORM, f"uuid:{root}")
+
+
+def _review_state(node: Node, root: str) -> str | None:
+    found = node.flow.servers["central"].read_root(FORM, root)
+    assert found is not None
+    return found.review.state
+
+
 def _swept(swept: Swept) -> tuple[int, int, str | None]:
     return swept.listed, swept.gone, swept.stopped
