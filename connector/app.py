@@ -18,6 +18,7 @@ from connector.servers import FormServer
 from connector.servers.central import Central
 from connector.servers.kobo import Kobo
 from connector.targets import Target
+from connector.targets.espocrm import EspoCrm
 from connector.targets.handover import Handover
 from connector.targets.primero import Primero
 from connector.targets.rest import Rest
@@ -29,6 +30,7 @@ TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
     "workbook": Workbook,
     "handover": Handover,
     "primero": Primero,
+    "espocrm": EspoCrm,
 }
 
 
@@ -37,7 +39,7 @@ def master_key(config: Config) -> MasterKey:
     where = config.master_key_env or (
         str(config.at_home(config.master_key_file)) if config.master_key_file else str(config.path)
     )
-    return parse_master(config.master_key_text, where)
+    return parse_master(config.master_key_text, where, lambda: parse_master(config.master_key_text, where))
 
 
 def open_ledger(config: Config, now: Callable[[], datetime] = clock) -> Ledger:

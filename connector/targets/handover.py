@@ -33,6 +33,8 @@ from connector.targets.folder import Folder
 from connector.targets.rest import body_of
 from connector.targets.spreadsheet import as_xlsx
 from connector.targets.table import Table
+from connector.targets.wording import Language
+from connector.transforms.registry import RECORDS
 
 _MOST_RECEIPT = 1024  # bytes of a receipt that are looked at
 _KEY_CHARACTERS = 16
@@ -48,6 +50,9 @@ class Handover:
         self.name = name
         self._config = config
         self._folder = Folder(name, config.at_home(cast("Path", config.folder)))
+        self._tables = {
+            kind: Table(kind, config.recipient, config.language) for kind in config.accepts if kind in RECORDS
+        }
         self._keys = [_public_key(name, text) for text in config.public_keys]
 
     def deliver(self, release: Release) -> Receipt:
@@ -70,7 +75,7 @@ class Handover:
     def _make(self, stem: str, release: Release) -> None:
         """Writes the file, then takes away what is older: a recipient finds the newest word on a record alone."""
         token = secrets.token_hex(16)
-        sealed = pyrage.encrypt(_bundle(release, token, self._config), self._keys)
+        sealed = pyrage.encrypt(_bundle(release, token, self._tables[release.kind], self._config.language), self._keys)
         self._folder.write({f"{stem}.age": sealed, f"{stem}.expects": _hashed(token)})
         for file in self._folder.path.glob(f"{release.record_id}.*"):
             if not file.name.startswith(f"{stem}."):
@@ -104,20 +109,21 @@ def _hashed(token: str) -> bytes:
     return hashlib.sha256(token.encode()).hexdigest().encode()
 
 
-def _bundle(release: Release, token: str, config: Target) -> bytes:
+def _bundle(release: Release, token: str, table: Table, language: Language) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
-        for name, make in _pieces(release, token, config):
+        for name, make in _pieces(release, token, table, language):
             bundle.writestr(zipfile.ZipInfo(name, _ROUND), make())
     return out.getvalue()
 
 
-def _pieces(release: Release, token: str, config: Target) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _pieces(
+    release: Release, token: str, table: Table, language: Language
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "record.json", lambda: body_of(release)
     if release.action is not Action.WITHDRAW:
-        table = Table(release.kind, config.recipient, config.language)
         yield "record.xlsx", lambda: as_xlsx([(table, table.lines(release).lines)])
-        yield "case-file.html", lambda: case_file(release, config.language)
+        yield "case-file.html", lambda: case_file(release, language)
     yield "receipt.txt", token.encode
 
 

@@ -15,11 +15,13 @@ from pyrage import x25519
 
 from connector import config as configuration
 from connector.targets import Target
+from connector.targets.espocrm import EspoCrm
 from connector.targets.handover import Handover
 from connector.targets.primero import Primero
 from connector.targets.workbook import Workbook
-from tests.targets import stub_primero
+from tests.targets import stub_espocrm, stub_primero
 from tests.targets.releases import root
+from tests.targets.stub_espocrm import EspoStub
 from tests.targets.stub_primero import PrimeroStub
 
 
@@ -200,6 +202,44 @@ class PrimeroBench:
 
     def up(self) -> None:
         self.stub.configuring = False
+
+    def close(self) -> None:
+        self.server.close()
+
+
+class EspoBench:
+    """An EspoCRM with the entities that the mapping we ship needs."""
+
+    identities = True
+    refuses = True
+
+    def __init__(self, home: Path, **table: Any) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "key").write_text(stub_espocrm.KEY)
+        (home / "secret").write_text(stub_espocrm.SECRET)
+        self.stub = EspoStub(signed="signing_secret_file" in table, digest=table.get("hmac_digest", "raw"))
+        self.server = self.stub.serve()
+        settings = {"type": "espocrm", "url": self.server.url, "token_file": "key", "timeout": "2s", **table}
+        self.target = EspoCrm("bench", target_config(home, **settings))
+
+    def held(self, number: int) -> str | None:
+        found = [one for one in self.stub.live("CTracingRequest") if one["silahId"] == root(number)]
+        if not found:
+            return None
+        rows = [one for one in self.stub.live("CSoughtPerson") if one["tracingRequestId"] == found[0]["id"]]
+        return json.dumps(without_nulls([found[0], rows]), ensure_ascii=False)
+
+    def count(self) -> int:
+        return len(self.stub.live("CTracingRequest"))
+
+    def down(self) -> None:
+        self.stub.down = True
+
+    def refuse(self) -> None:
+        self.stub.fields["CTracingRequest"]["enquirerPhone"] = "int"
+
+    def up(self) -> None:
+        self.stub.down = False
 
     def close(self) -> None:
         self.server.close()
