@@ -8,6 +8,7 @@ from datetime import date
 from pydantic.json_schema import models_json_schema
 
 from connector.model import JSON, Submission
+from connector.transforms.activity import Activity
 from connector.transforms.child_registration import ChildRegistration
 from connector.transforms.consent import read_cautions, read_consent
 from connector.transforms.family_call import FamilyCall
@@ -18,6 +19,8 @@ from connector.transforms.referral import Referral
 from connector.transforms.referral_response import ReferralResponse
 from connector.transforms.reunification import Reunification
 from connector.transforms.reunification_followup import ReunificationFollowup
+from connector.transforms.service_delivery import ServiceDelivery
+from connector.transforms.tracing_action import TracingAction
 from connector.transforms.tracing_request import TracingRequest
 from connector.transforms.values import Entry, read_answers
 from connector.transforms.verification import Verification
@@ -25,6 +28,9 @@ from forms.tables import load
 
 RECORDS: Mapping[str, type[Record]] = {
     "tracing_request": TracingRequest,
+    "activity": Activity,
+    "service_delivery": ServiceDelivery,
+    "tracing_action": TracingAction,
     "referral_response": ReferralResponse,
     "reunification_followup": ReunificationFollowup,
     "verification": Verification,
