@@ -65,7 +65,9 @@ def _clear(record: ChildRegistration, to: Recipient, who: str | None = None, sai
 def test_a_child_is_read_as_it_was_said() -> None:
     """The name in roles, the age as the days it can mean, mother and brothers apart, what nobody asked absent."""
     record = _record()
-    assert record.child is not None and record.child.birth is not None and record.mother is not None
+    assert record.child is not None
+    assert record.child.birth is not None
+    assert record.mother is not None
     assert (date(2016, 11, 21), date(2017, 11, 20)) == (record.child.birth.earliest, record.child.birth.latest)
     assert record.mother.name is not None
     assert ("Huda Noor", "Layla", 4) == (record.mother.name.full, record.siblings[0].name, record.siblings[0].age)
