@@ -41,7 +41,7 @@ class Attachments:
     def __init__(self, config: Config, ledger: Ledger, servers: Mapping[str, FormServer]) -> None:
         self._config, self._ledger, self._servers = config, ledger, servers
         self._spool = config.at_home(config.data_dir) / "spool"
-        self._names = ledger.master.derive("names in the spool")
+        self._names = ledger.derive("names in the spool")
 
     def attach(self, release: Release, delivery: Due) -> Release:
         """*release* with its photos.

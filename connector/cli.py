@@ -165,6 +165,18 @@ def keys_new(out: Path | None) -> None:
         click.echo(line)
 
 
+@keys.command("rotate")
+@click.option("--finish", is_flag=True, help="Only wrap anew what an older key wrapped (keys kept in the environment).")
+@_with_pipeline
+def keys_rotate(flow: Pipeline, finish: bool) -> None:
+    """Replace the master key and wrap everything with the new one; a running server goes on."""
+    from connector.setup import finish_rotation, rotate_key
+
+    told = finish_rotation(flow.ledger, _actor()) if finish else rotate_key(flow.config, flow.ledger, _actor())
+    for line in told:
+        click.echo(line)
+
+
 @main.command()
 @as_json
 def check(json_: bool) -> None:

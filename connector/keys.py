@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from connector.errors import KeyUnavailable, Refused
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _PREFIX = "silah-master-1:"
+_ADVICE = "Make one with `silah keys new`, or put the one from the recovery sheet there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +41,51 @@ class DataKey:
         return _open(self.secret, sealed, context)
 
 
-@dataclass(frozen=True, slots=True)
 class MasterKey:
-    """The key that wraps data keys; *key_id* (8 hex digits) says which one wrapped, without telling it."""
+    """The key that wraps data keys, and those before it while a rotation goes on.
 
-    secret: bytes = field(repr=False)
+    Args:
+        secret: 32 bytes.
+        previous: older keys that still open what they wrapped.
+        reload: reads the key anew from where it is kept, when something was wrapped by a key that is not known here
+            (somebody rotated it beside a running server).
+    """
+
+    def __init__(
+        self, secret: bytes, previous: Sequence[MasterKey] = (), reload: Callable[[], MasterKey] | None = None
+    ) -> None:
+        self.secret = secret
+        self._known = {self.key_id: self, **{older.key_id: older for older in previous}}
+        self._reload = reload
+
+    def __repr__(self) -> str:
+        return f"MasterKey({self.key_id})"
 
     @property
     def key_id(self) -> str:
+        """8 hex digits that say which key wrapped something, without telling the key."""
         return hashlib.sha256(b"silah key id" + self.secret).hexdigest()[:8]
 
     def new_data_key(self) -> DataKey:
         return DataKey(secrets.token_bytes(_KEY_BYTES))
 
     def wrap(self, key: DataKey, record: str) -> bytes:
-        return _seal(self.secret, key.secret, f"data key of {record}")
+        return bytes.fromhex(self.key_id) + _seal(self.secret, key.secret, f"data key of {record}")
 
     def unwrap(self, wrapped: bytes, record: str) -> DataKey:
-        return DataKey(_open(self.secret, wrapped, f"data key of {record}"))
+        wrapper = self._wrapper(wrapped[:4].hex())
+        return DataKey(_open(wrapper.secret, wrapped[4:], f"data key of {record}"))
 
-    def derive(self, purpose: str) -> bytes:
-        """32 bytes for one *purpose* (blind indexes, audit tokens): they change with the master key."""
-        return HKDF(SHA256(), _KEY_BYTES, None, purpose.encode()).derive(self.secret)
+    def wrapped_here(self, wrapped: bytes) -> bool:
+        """Whether the newest key wrapped this."""
+        return wrapped[:4].hex() == self.key_id
+
+    def _wrapper(self, key_id: str) -> MasterKey:
+        if key_id not in self._known and self._reload is not None:
+            fresh = self._reload()
+            self.secret = fresh.secret
+            self._known = fresh._known  # noqa: SLF001 (the same key, read anew)
+        return self._known.get(key_id, self)
 
     def text(self) -> str:
         """The key as its file and the recovery sheet hold it, with a checksum against a slip of the pen."""
@@ -67,19 +93,39 @@ class MasterKey:
         return f"{_PREFIX}{base64.b32encode(self.secret).decode().rstrip('=')}-{check}"
 
 
-def parse_master(text: str | None, where: str) -> MasterKey:
-    """Reads `MasterKey.text()`; raises `KeyUnavailable`, which never holds the text."""
-    advice = "Make one with `silah keys new`, or put the one from the recovery sheet there."
+def derive(secret: bytes, purpose: str) -> bytes:
+    """32 bytes of *secret* for one *purpose* (HKDF-SHA256, RFC 5869)."""
+    return HKDF(SHA256(), _KEY_BYTES, None, purpose.encode()).derive(secret)
+
+
+def parse_master(text: str | None, where: str, reload: Callable[[], MasterKey] | None = None) -> MasterKey:
+    """Reads `MasterKey.text()`, and older keys in further lines; raises `KeyUnavailable`, which never holds the text."""
     if not text:
-        raise KeyUnavailable("keys.no_master_key", where, advice)
-    body, _, check = text.strip().removeprefix(_PREFIX).rpartition("-")
+        raise KeyUnavailable("keys.no_master_key", where, _ADVICE)
+    newest, *older = [_secret(line, where) for line in re.split(r"[\s,]+", text.strip())]
+    return MasterKey(newest, [MasterKey(secret) for secret in older], reload)
+
+
+def _secret(line: str, where: str) -> bytes:
+    body, _, check = line.removeprefix(_PREFIX).rpartition("-")
     try:
         secret = base64.b32decode(body + "=" * (-len(body) % 8))
     except ValueError:
-        raise KeyUnavailable("keys.bad_master_key", where, advice) from None
+        raise KeyUnavailable("keys.bad_master_key", where, _ADVICE) from None
     if len(secret) != _KEY_BYTES or hashlib.sha256(secret).hexdigest()[:4] != check:
-        raise KeyUnavailable("keys.bad_master_key", where, advice)
-    return MasterKey(secret)
+        raise KeyUnavailable("keys.bad_master_key", where, _ADVICE)
+    return secret
+
+
+def write_master_file(file: Path, keys: Sequence[MasterKey]) -> None:
+    """Puts *keys*, the newest first, into *file* at once or not at all (mode 0600)."""
+    partial = file.with_suffix(".new")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as out:
+        out.writelines(key.text() + "\n" for key in keys)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(file)
 
 
 def new_master_file(file: Path) -> MasterKey:

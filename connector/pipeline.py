@@ -78,7 +78,7 @@ class Pipeline:
         self.targets = targets
         self._attachments = attachments
         self._backoff: Backoff = config.dispatch.backoff()
-        self._content_key = ledger.master.derive("content of deliveries")
+        self._content_key = ledger.derive("content of deliveries")
         self.audiences: Mapping[str, Audience] = {
             name: target.audience(name) for name, target in config.targets.items()
         }

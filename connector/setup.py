@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from connector.config import Config
 from connector.errors import Refused
-from connector.keys import new_master_file
+from connector.keys import MasterKey, new_master_file, write_master_file
+from connector.ledger.flow import Ledger
+from connector.ledger.vault import rewrap
 from forms.tables import form_ids
 
 _HEAD = """\
@@ -64,6 +67,35 @@ def new_key(file: Path) -> Iterator[str]:
     """Makes a master key in *file* and yields its recovery sheet."""
     key = new_master_file(file)
     yield f"A new master key is in {file} (key id {key.key_id})."
+    yield from recovery_sheet(key)
+
+
+def rotate_key(config: Config, ledger: Ledger, actor: str) -> Iterator[str]:
+    """Makes a new master key, wraps everything with it, then lets the old one go. A running server goes on meanwhile.
+
+    Stopped in between, it is simply run again: the file holds both keys until everything is wrapped anew.
+    """
+    if config.master_key_file is None:
+        advice = "Put `new old` (two keys, a space between) into the variable, restart, and run this with --finish."
+        raise Refused("keys.not_in_a_file", f"`master_key_env` in {config.path}", advice)
+    file = config.at_home(config.master_key_file)
+    old = ledger.master
+    new = MasterKey(old.new_data_key().secret, [old])
+    write_master_file(file, [new, old])
+    done = rewrap(ledger.database, new, ledger.now, actor)
+    write_master_file(file, [new])
+    yield f"{done} keys are wrapped by the new master key {new.key_id}; {old.key_id} opens nothing any more."
+    yield from recovery_sheet(new)
+
+
+def finish_rotation(ledger: Ledger, actor: str) -> Iterator[str]:
+    """Wraps with the newest key what an older one wrapped; for keys that are kept in the environment."""
+    done = rewrap(ledger.database, ledger.master, ledger.now, actor)
+    yield f"{done} keys are wrapped by master key {ledger.master.key_id}; the older ones can be taken out."
+
+
+def recovery_sheet(key: MasterKey) -> Iterator[str]:
+    """What belongs into the safe, on paper."""
     yield ""
     yield "RECOVERY SHEET: print it, put it into the safe, delete this text."
     yield f"  key id   {key.key_id}"

@@ -36,8 +36,9 @@ from sqlalchemy import (
     update,
 )
 
+from connector import keys
 from connector.keys import DataKey, MasterKey
-from connector.ledger import audit
+from connector.ledger import audit, vault
 from connector.ledger.audit import Entry
 from connector.ledger.database import Database, milliseconds, moment
 from connector.ledger.schema import (
@@ -234,6 +235,11 @@ class Ledger:
         self.database = database
         self._master = master
         self.now = now
+        self._secret = vault.ledger_secret(database, master)
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one *purpose* that stay the same when the master key is rotated."""
+        return keys.derive(self._secret, purpose)
 
     # Receipts
 

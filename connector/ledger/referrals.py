@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4, uuid5
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, func, insert, or_, select, update
 
 from connector.errors import Refused, SilahError
 from connector.keys import DataKey, MasterKey
@@ -570,6 +570,12 @@ class ReferralLedger:
         query = _rows().order_by(referrals.c.due_at, referrals.c.made_at)
         with self.database.reading() as connection:
             return [self._listed(row) for row in connection.execute(query)]
+
+    def unsent(self) -> int:
+        """How many messages no partner has acknowledged yet, parked ones included."""
+        query = select(func.count()).select_from(referral_messages).where(referral_messages.c.state.in_(OPEN))
+        with self.database.reading() as connection:
+            return connection.execute(query).scalar_one()
 
     def show(self, referral_id: str) -> Shown:
         """One referral; raises `Refused` when there is none."""

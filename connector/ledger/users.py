@@ -11,11 +11,12 @@ import pyotp
 from sqlalchemy import Connection, insert, select, update
 
 from connector.errors import Refused
-from connector.keys import DataKey, MasterKey
+from connector.keys import DataKey, MasterKey, derive
 from connector.ledger import audit
 from connector.ledger.audit import Entry
 from connector.ledger.database import Database, milliseconds, moment
 from connector.ledger.schema import users
+from connector.ledger.vault import ledger_secret
 
 _STEP = 30  # seconds
 _ISSUER = "Silah"
@@ -36,7 +37,7 @@ class Users:
 
     def __init__(self, database: Database, master: MasterKey, now: Callable[[], datetime]) -> None:
         self._database, self._now = database, now
-        self._key = DataKey(master.derive("second factors of users"))
+        self._key = DataKey(derive(ledger_secret(database, master), "second factors of users"))
 
     def add(self, name: str, role: str, actor: str) -> str:
         """Adds a user and returns the `otpauth://` address for their authenticator; shown once, never again."""

@@ -9,7 +9,7 @@ from connector.errors import KeyUnavailable
 from connector.keys import MasterKey, parse_master
 from connector.ledger import audit
 from connector.ledger.schema import audit as audit_rows
-from connector.ledger.schema import deliveries, versions
+from connector.ledger.schema import data_keys, deliveries, versions
 from tests.conftest import FillIn, Node
 from tests.flow.test_flow import WITH_PHOTO, picture
 from tests.people import MARKS, request
@@ -116,3 +116,38 @@ def test_an_unreadable_key_lets_nothing_out(node: Node, fill_in: FillIn) -> None
         assert (
             "delivered" == connection.execute(select(deliveries.c.state).where(deliveries.c.id == row.id)).scalar_one()
         )
+
+
+def test_the_master_key_is_rotated_beside_a_running_node(node: Node, fill_in: FillIn) -> None:
+    """Everything is wrapped anew, the old key opens nothing, a node that runs goes on, and nothing counts as changed."""
+    from connector import config as configuration
+    from connector.app import assemble
+    from connector.keys import parse_master as parse
+    from connector.setup import rotate_key
+
+    submission = node.take_in(fill_in(request()))
+    running = node.flow
+    file = node.home / "keys" / "master.key"
+    old = parse(file.read_text(), "old")
+    admin = assemble(configuration.parse(node.data, node.home / "silah.toml"), node.clock)
+    told = list(rotate_key(admin.config, admin.ledger, "test"))
+    assert any("RECOVERY SHEET" in line for line in told)
+    admin.ledger.database.close()
+
+    assert old.text() not in file.read_text()
+    key = running.ledger.data_key(submission_record(node, submission))
+    assert key is not None
+    record = submission_record(node, submission)
+    with running.ledger.database.reading() as connection:
+        wrapped = connection.execute(select(data_keys.c.wrapped)).scalar_one()
+    with pytest.raises(KeyUnavailable):
+        old.unwrap(wrapped, record)
+    node.pull(full=True)
+    assert [] == node.dispatch()
+    assert [1] == [body["version"] for body in node.restart() and node.received()]
+
+
+def submission_record(node: Node, submission: dict[str, object]) -> str:
+    case = node.flow.ledger.case(str(submission["meta/rootUuid"]).removeprefix("uuid:"))
+    assert case is not None
+    return case.record_id

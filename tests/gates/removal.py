@@ -55,7 +55,7 @@ GATES = (
         "tests/flow/test_consent_gate.py",
     ),
     Gate("secret of the webhook", "webhooks/edge.py", "    if not any(matches):", "    if False:", "tests/flow/test_webhooks.py"),
-    Gate("size of a body", "webhooks/edge.py", "    if len(data) > MOST_BODY:", "    if False:", "tests/flow/test_webhooks.py"),
+    Gate("size of a body", "webhooks/edge.py", "MOST_BODY = 10 * 1000 * 1000", "MOST_BODY = 10**12", "tests/flow/test_webhooks.py"),
     Gate("503 for the unexpected", "webhooks/edge.py", 'return _answer(503, {"error": "webhook.unexpected"})',
          'return _answer(500, {"error": "webhook.unexpected"})', "tests/flow/test_webhooks.py"),
     Gate(
