@@ -267,6 +267,17 @@ def test_review_is_approval_by_a_person(node: Node, fill_in: FillIn) -> None:
     assert [1] == [body["version"] for body in node.received("partner")]
 
 
+def test_our_own_approval_is_nobodys(node: Node, fill_in: FillIn) -> None:
+    """An approval by the account that Silah uses does not count, also when it stood there before the first reading."""
+    node.targets = {"partner": {"recipient": "national_society", "society": "TR-RC"}}
+    submission = node.submit(fill_in(request()))
+    approve(node.kobo, node.asset, submission["_id"], OWN_ACCOUNT)
+    node.pull()
+    node.dispatch()
+
+    assert [("waiting", "release.review")] == node.states("partner")
+
+
 def approve(kobo: KoboSandbox, asset: str, kobo_id: int, user: str) -> None:
     """Sets the validation status as the web page does."""
     client = kobo.app.test_client()
