@@ -11,6 +11,7 @@ from connector.model import JSON, Submission
 from connector.transforms.activity import Activity
 from connector.transforms.child_registration import ChildRegistration
 from connector.transforms.consent import read_cautions, read_consent
+from connector.transforms.enquiry import Enquiry
 from connector.transforms.family_call import FamilyCall
 from connector.transforms.family_message import FamilyMessage
 from connector.transforms.family_visit import FamilyVisit
@@ -31,6 +32,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "activity": Activity,
     "service_delivery": ServiceDelivery,
     "tracing_action": TracingAction,
+    "enquiry": Enquiry,
     "referral_response": ReferralResponse,
     "reunification_followup": ReunificationFollowup,
     "verification": Verification,

@@ -12,6 +12,7 @@ from connector.transforms.family_visit import FamilyVisit
 from connector.transforms.needs import ReferralDraft
 from connector.transforms.registry import to_record
 from forms.policy import policy
+from forms.tables import load, walk
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 PRISON = Audience("prison", Recipient.AUTHORITIES, "prison_service")
@@ -89,3 +90,9 @@ def test_needs_become_a_draft_of_codes_when_the_family_wants_it() -> None:
 def test_the_day_of_consent_is_that_of_the_conversation() -> None:
     """It runs out a year later unless a shorter time was agreed."""
     assert date(2026, 11, 20) == _record().consent.given_on
+
+
+def test_five_screens_stand_before_the_first_visitor() -> None:
+    """The same on the way to a visit and after it."""
+    rows = [row.name for row, _ in walk(load("family_visit").rows) if row["appearance"] == "field-list"]
+    assert ["interview", "consent_opening", "consent_sharing", "the_visit", "visitors_before", "v_item"] == rows[:6]
