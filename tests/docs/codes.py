@@ -29,7 +29,7 @@ def product_codes() -> set[str]:
     families = {code.partition(".")[0] for code in raised if "." in code} | _MORE_FAMILIES
     written = {code for tree in trees for code in _written(tree) if code.partition(".")[0] in families}
     network = {str(code) for tree in trees for code in _first_arguments(tree, {"Unreachable"})}
-    return {one for code in raised | written for one in _with_network(code, network)} - _COUNTERS
+    return {one for code in (raised | written) - _COUNTERS for one in _with_network(code, network)}
 
 
 def _product_files() -> Iterator[Path]:
