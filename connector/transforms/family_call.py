@@ -20,7 +20,10 @@ class CallPlan(Part):
 
 
 class CallSession(Part):
-    """One slot on the list of a branch: its numbers, its kind, its plan, and what became of it. Durations in minutes."""
+    """One slot on the list of a branch: its numbers, its kind, its plan, and what became of it. Durations in minutes.
+
+    *over* no: the call is planned and *outcome* is empty.
+    """
 
     no: Annotated[str | None, Q("session_no")] = None
     phase: Annotated[int | None, Q("phase_no")] = None
@@ -28,6 +31,7 @@ class CallSession(Part):
     call_kind: Annotated[str | None, Q("call_kind")] = None
     host_branch: Annotated[str | None, Q("host_branch")] = None
     planned: Annotated[CallPlan | None, Within("")] = None
+    over: Annotated[str | None, Q("call_over")] = None
     ground_rules_explained: Annotated[str | None, Q("ground_rules_explained")] = None
     outcome: Annotated[str | None, Q("outcome")] = None
     reason: Annotated[str | None, Q("reason")] = None
