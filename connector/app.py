@@ -18,6 +18,7 @@ from connector.servers import FormServer
 from connector.servers.central import Central
 from connector.servers.kobo import Kobo
 from connector.targets import Target
+from connector.targets.dhis2 import Dhis2
 from connector.targets.espocrm import EspoCrm
 from connector.targets.handover import Handover
 from connector.targets.primero import Primero
@@ -31,6 +32,7 @@ TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
     "handover": Handover,
     "primero": Primero,
     "espocrm": EspoCrm,
+    "dhis2": Dhis2,
 }
 
 

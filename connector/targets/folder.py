@@ -53,6 +53,16 @@ class Folder:
         for folder in {file.parent for _, file in ready}:
             _sync(folder)
 
+    def append(self, name: str, data: bytes, at: int) -> None:
+        """Puts *data* behind the first *at* bytes of *name*; what stood there was never finished. Durable when it returns."""
+        handle = os.open(self.path / name, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
+        with os.fdopen(handle, "r+b") as stream:
+            stream.truncate(at)
+            stream.seek(at)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+
     def read(self, name: str) -> bytes | None:
         """The bytes of *name*, or None when it is not there."""
         try:

@@ -15,12 +15,14 @@ from pyrage import x25519
 
 from connector import config as configuration
 from connector.targets import Target
+from connector.targets.dhis2 import Dhis2
 from connector.targets.espocrm import EspoCrm
 from connector.targets.handover import Handover
 from connector.targets.primero import Primero
 from connector.targets.workbook import Workbook
-from tests.targets import stub_espocrm, stub_primero
+from tests.targets import stub_dhis2, stub_espocrm, stub_primero
 from tests.targets.releases import root
+from tests.targets.stub_dhis2 import Dhis2Stub
 from tests.targets.stub_espocrm import EspoStub
 from tests.targets.stub_primero import PrimeroStub
 
@@ -237,6 +239,56 @@ class EspoBench:
 
     def refuse(self) -> None:
         self.stub.fields["CTracingRequest"]["enquirerPhone"] = "int"
+
+    def up(self) -> None:
+        self.stub.down = False
+
+    def close(self) -> None:
+        self.server.close()
+
+
+class Dhis2Bench:
+    """A DHIS2 that counts requests by the enquirer's sex and people looked for by theirs."""
+
+    identities = False
+    refuses = True
+
+    def __init__(self, home: Path, **table: Any) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "token").write_text(stub_dhis2.TOKEN)
+        combinations = "\n".join(f'"{code}" = "{uid}"' for code, uid in stub_dhis2.COMBINATIONS.items())
+        (home / "dhis2.toml").write_text(
+            f'[values.branch]\n101 = "{stub_dhis2.UNIT}"\n[values.sex]\n{combinations}\n'
+            '[tracing_request]\nto = "lyLU2wR22tC"\n[tracing_request.fields]\n'
+            'orgUnit = { from = "interview.branch", values = "branch" }\n'
+            f'{stub_dhis2.REQUESTS} = {{ from = "enquirer.sex", values = "sex" }}\n'
+            '[[tracing_request.rows]]\nto = "people"\nfrom = "sought"\n'
+            f'fields = {{ {stub_dhis2.PEOPLE} = {{ from = "sex", values = "sex" }} }}\n'
+        )
+        self.folder = home / "tally"
+        self.stub = Dhis2Stub()
+        self.server = self.stub.serve()
+        settings = {
+            "type": "dhis2", "url": self.server.url, "token_file": "token", "folder": "tally", "mapping": "dhis2.toml",
+            "recipient": "statistics", "timeout": "2s", **table,
+        }  # fmt: skip
+        self.target = Dhis2("bench", target_config(home, **settings))
+
+    def held(self, number: int) -> str | None:
+        """The numbers there, as long as the record is one of those that are counted."""
+        tally = self.folder / "tally.jsonl"
+        lines = [json.loads(line) for line in tally.read_text().splitlines()] if tally.exists() else []
+        counted = {record: cells for record, _, _, cells in lines}
+        return json.dumps(sorted(self.stub.values.items())) if counted.get(root(number)) else None
+
+    def count(self) -> int:
+        return self.stub.total(stub_dhis2.REQUESTS)
+
+    def down(self) -> None:
+        self.stub.down = True
+
+    def refuse(self) -> None:
+        self.stub.closed.add("202611")
 
     def up(self) -> None:
         self.stub.down = False

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from connector.errors import TargetError
-from tests.targets.benches import Bench, EspoBench, HandoverBench, PrimeroBench, WorkbookBench
+from tests.targets.benches import Bench, Dhis2Bench, EspoBench, HandoverBench, PrimeroBench, WorkbookBench
 from tests.targets.releases import KARIM, MARKS, release, request, stamp, withdrawal
 
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "workbook": WorkbookBench,
     "handover": HandoverBench,
     "primero": PrimeroBench,
+    "dhis2": Dhis2Bench,
     "espocrm": EspoBench,
     "espocrm, signed": lambda home: EspoBench(home, signing_secret_file="secret"),
     "primero, by session": lambda home: PrimeroBench(home, login="session"),
