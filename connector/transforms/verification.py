@@ -22,7 +22,7 @@ class Risks(Part):
 
     past_violence: Annotated[str | None, Q("risk_past_violence")] = None
     custody_dispute: Annotated[str | None, Q("risk_custody_dispute")] = None
-    recruitment: Annotated[str | None, Q("risk_recruitment_risk")] = None
+    recruitment: Annotated[str | None, Q("risk_recruitment")] = None
     formal_decision_needed: Annotated[str | None, Q("bid_needed")] = None
     assessment_ref: Annotated[str | None, Q("bia_ref")] = None
 
