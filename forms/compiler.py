@@ -37,7 +37,8 @@ Sheet = tuple[tuple[str, ...], ...]
 
 _CENTRAL_ONLY = frozenset({"save_to"})
 _NOT_BUILT = frozenset({"#only"})
-_PER_LANGUAGE = frozenset((*TEXT_COLUMNS, "image"))
+PER_LANGUAGE = frozenset((*TEXT_COLUMNS, "image"))
+"""Columns of a table that become one column a language in the build."""
 _WIDTHS = {"type": 28, "name": 26, "relevant": 34, "constraint": 34, "calculation": 34}
 
 
@@ -100,7 +101,7 @@ def sheets(form: FormDefinition, build: Build) -> dict[str, Sheet]:
 def _survey(rows: Iterable[Row], build: Build, translated: Mapping[str, Mapping[str, str]]) -> Sheet:
     left_out = _NOT_BUILT if build == "central" else _NOT_BUILT | _CENTRAL_ONLY
     columns = [column for column in SURVEY_COLUMNS if column not in left_out]
-    header = tuple(name for column in columns for name in _names_of(column))
+    header = tuple(name for column in columns for name in headings_of(column))
     body = (tuple(cell for column in columns for cell in _cells_of(column, row[column], translated)) for row in rows)
     return _filled((header, *body))
 
@@ -110,7 +111,7 @@ def _choices(form: FormDefinition, rows: Iterable[Row], translated: Mapping[str,
     used = dict.fromkeys(row.list_name for row in rows if row.list_name)
     lists = [form.choices[name] for name in used]
     filters = tuple(dict.fromkeys(column for choices in lists for column in choices.columns))
-    header = ("list_name", "name", *_names_of("label"), *(name for column in filters for name in _names_of(column)))
+    header = ("list_name", "name", *headings_of("label"), *(name for column in filters for name in headings_of(column)))
     body = (
         (
             choices.name,
@@ -139,9 +140,9 @@ def _settings(form: FormDefinition) -> Sheet:
     return _filled((tuple(cells), tuple(cells.values())))
 
 
-def _names_of(column: str) -> Iterable[str]:
+def headings_of(column: str) -> Iterable[str]:
     """Headers that a table's column becomes: one a language for what a person reads or sees."""
-    if column not in _PER_LANGUAGE:
+    if column not in PER_LANGUAGE:
         return (column,)
     built = "media::image" if column == "image" else column
     return (f"{built}::{language}" for language in LANGUAGES.values())
@@ -149,7 +150,7 @@ def _names_of(column: str) -> Iterable[str]:
 
 def _cells_of(column: str, cell: str, translated: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
     """Cells of a column, one a language. A text nobody has translated stands in English: it can be asked at least."""
-    if column not in _PER_LANGUAGE:
+    if column not in PER_LANGUAGE:
         return (cell,)
     return (cell if column == "image" else known.get(cell, cell) for known in translated.values())
 

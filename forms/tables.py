@@ -109,6 +109,7 @@ class Row:
         builds: the builds that have this row; a group's `#only` holds for all inside it.
         included: a block brought it, so that `override` and `omit` may name it.
         replaced: column -> where an `override` wrote the cell.
+        via: the row of the form's own table that included the block, None for the form's own rows.
     """
 
     cells: Mapping[str, str]
@@ -116,6 +117,7 @@ class Row:
     builds: frozenset[Build] = frozenset(BUILDS)
     included: bool = False
     replaced: Mapping[str, Source] = field(default_factory=dict)
+    via: Source | None = None
 
     def __getitem__(self, column: str) -> str:
         return self.cells.get(column, "")
@@ -408,7 +410,7 @@ def _include(done: list[Row], row: Row, root: Path, inside: tuple[str, ...], fau
     start = len(done)
     block = [_prefixed(found, prefix) for found in _read_survey(root, path, faults)]
     _add_rows(done, block, root, (*inside, row.name), faults)
-    done[start:] = [replace(added, builds=added.builds & builds) for added in done[start:]]
+    done[start:] = [replace(added, builds=added.builds & builds, via=row.source) for added in done[start:]]
 
 
 def _prefix(row: Row, faults: list[Finding]) -> str:

@@ -124,7 +124,9 @@ def _show_plan(plan: Plan) -> None:
 def _show_error(where: str, error: Exception) -> None:
     from forms.errors import FormError
 
-    click.echo(f"{where}: {error if not isinstance(error, FormError) else f'{error.code}. {error.next_step}'}", err=True)
+    click.echo(
+        f"{where}: {error if not isinstance(error, FormError) else f'{error.code}. {error.next_step}'}", err=True
+    )
     if isinstance(error, FormError):
         _show_findings(error.findings)
 
@@ -174,6 +176,30 @@ def _standing_cells(one: Standing) -> list[str]:
     media = ", ".join(f"{name} {state}" for name, state in one.media.items())
     state = ", ".join([one.state, *marks])
     return [one.server, one.form, one.ref, state, one.version, tables, hook, media, ", ".join(one.findings)]
+
+
+@forms.command("import")
+@click.argument("file", metavar="FILE.xlsx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as", "form_id", metavar="FORM", help="Which form it is an edition of, where the file does not say so.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written.")
+def import_(file: Path, form_id: str | None, dry_run: bool) -> None:
+    """Take an .xlsx that somebody edited back into tables and translations; all of it, or nothing with the reason."""
+    from forms.errors import FormError
+    from forms.importing import import_workbook
+
+    try:
+        done = import_workbook(file, form_id, dry_run=dry_run)
+    except FormError as error:
+        _show_error(file.name, error)
+        sys.exit(1)
+    would = "would be written" if dry_run else "written"
+    click.echo(f"{done.form_id}: {done.rows} changes of tables, {sum(done.translated.values())} translations {would}")
+    for table in done.files:
+        click.echo(f"  {table}")
+    for language, count in done.translated.items():
+        click.echo(f"  translations/{language}.po: {count}")
+    if (done.files or done.translated) and not dry_run:
+        click.echo("Next: raise `version` in settings.toml, `silah forms build`, `silah forms check`.")
 
 
 def _config() -> Config:
