@@ -136,7 +136,9 @@ class ChildRegistration(Record):
     protection: Annotated[Protection | None, Within("")] = None
     mother: Annotated[Parent | None, Within("mo_")] = None
     father: Annotated[Parent | None, Within("fa_")] = None
+    has_siblings: Annotated[str | None, Q("has_siblings")] = None
     siblings: Annotated[tuple[Sibling, ...], Each("siblings", "")] = ()
+    has_relatives: Annotated[str | None, Q("has_relatives")] = None
     relatives: Annotated[tuple[KnownPerson, ...], Each("relatives", "")] = ()
     separation: Annotated[Separation | None, Within("")] = None
     wishes: Annotated[Wishes | None, Within("")] = None

@@ -9,12 +9,13 @@ from connector.transforms.record import Born, Each, Part, Q, Record, SaidDate, W
 
 
 class Traveller(Part):
-    """One person who goes to the family; *agrees* is an adult's own word, *assent* a child's."""
+    """One person who goes to the family; *agrees* is an adult's own word, *assent* a child's; *under_18* where no age is known."""
 
     name: Annotated[Name | None, Within("tv_")] = None
     sex: Annotated[str | None, Q("tv_sex")] = None
     birth: Annotated[SaidDate | None, Born("tv_")] = None
     minor: Annotated[str | None, Q("tv_minor")] = None
+    under_18: Annotated[str | None, Q("tv_under_18")] = None
     relation: Annotated[str | None, Q("tv_relation")] = None
     agrees: Annotated[str | None, Q("tv_agrees")] = None
     assent: Annotated[str | None, Q("child_assent")] = None
@@ -85,6 +86,7 @@ class Reunification(Record):
     relative: Annotated[Relative | None, Within("")] = None
     danger: Annotated[str | None, Q("reunion_danger")] = None
     restriction: Annotated[str | None, Q("restrict_text")] = None
+    legs_known: Annotated[str | None, Q("legs_known")] = None
     legs: Annotated[tuple[Leg, ...], Each("leg", "")] = ()
     handover: Annotated[Handover | None, Within("")] = None
     costs: Annotated[Costs | None, Within("")] = None
