@@ -23,7 +23,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import requests
 from defusedxml.ElementTree import fromstring
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from connector import config as configuration
 from connector.app import assemble
@@ -253,7 +253,8 @@ def _addresses(demo: Demo, console: Console) -> None:
 
 def _table(demo: Demo) -> Table:
     """One line a request: what happened to it, and what each target got or why not."""
-    table = Table("request", "what happened", *demo.targets, title="Twelve filled-in requests", title_justify="left")
+    heads = [Column(head, overflow="fold") for head in ("request", "what happened", *demo.targets)]
+    table = Table(*heads, title="Twelve filled-in requests", title_justify="left")
     rows = demo.flow.ledger.queue()
     for name, told in REQUESTS.items():
         root = str(demo.ids[name]["meta/rootUuid"]).removeprefix("uuid:")
