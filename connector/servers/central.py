@@ -492,10 +492,10 @@ class _Door:
 
 def _place(name: str, form: str, written: str) -> _Place:
     project, _, xml_form_id = written.partition("/")
-    if not project.isdigit() or not xml_form_id:
+    if not project.isdecimal() or not xml_form_id:
         advice = "Write the project's number and the form's id, as in \"3/tracing_request\"."
         raise Misconfigured("config.bad_value", f"`servers.{name}.forms.{form}`", advice)
-    return _Place(project, xml_form_id)
+    return _Place(str(int(project)), xml_form_id)  # ٣ and ۳ are 3
 
 
 def _stamp(moment: datetime) -> str:

@@ -470,6 +470,11 @@ def test_a_dropped_connection(place: Field) -> None:
     assert ("central.cut", False) == (caught.value.code, caught.value.permanent)
 
 
+def test_a_projects_number_in_any_digits(place: Field) -> None:
+    """Whoever writes 1 in Arabic or Persian digits means 1."""
+    assert [True, True] == [place.central(forms={FORM: f"{one}/tracing"}).rights(FORM).whole for one in "١۱"]
+
+
 @pytest.mark.parametrize("written", ["tracing", "x/tracing", "3/", "/tracing"])
 def test_where_a_form_is_has_to_be_written_whole(place: Field, written: str) -> None:
     """A form without its project's number is refused before anything is served, by key."""
