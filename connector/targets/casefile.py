@@ -15,14 +15,13 @@ from typing import TypeAlias
 
 from connector.disclosure import Release
 from connector.model import JSON, File
-from connector.targets.wording import RIGHT_TO_LEFT, Language, Wording
-from connector.transforms.record import INNER, SaidDate, fields_of
+from connector.targets.wording import RIGHT_TO_LEFT, Language, Wording, is_said_date
+from connector.transforms.record import INNER, fields_of
 from connector.transforms.registry import RECORDS
 
 _STYLE = Path(__file__).with_name("casefile.css")
 _ABOVE = "case_code"  # stands at the head of the page
 _FOR_MACHINES = "script"  # a reader sees the script
-_SPOKEN_DATES = frozenset(SaidDate.model_fields)
 _Leaf: TypeAlias = "tuple[str, JSON]"
 
 
@@ -148,18 +147,14 @@ def _listed(value: JSON) -> Sequence[JSON]:
 def _is_section(value: JSON) -> bool:
     """Parts and their repeats are sections; dates as they were said and lists of codes are leaves."""
     if isinstance(value, Mapping):
-        return not _is_date(value)
+        return not is_said_date(value)
     return any(isinstance(one, Mapping) for one in _listed(value))
-
-
-def _is_date(value: Mapping[str, JSON]) -> bool:
-    return "kind" in value and set(value) <= _SPOKEN_DATES
 
 
 def _leaves(path: str, value: Mapping[str, JSON]) -> Iterator[_Leaf]:
     for name, inner in value.items():
         whole = f"{path}.{name}" if path else name
-        if isinstance(inner, Mapping) and not _is_date(inner):
+        if isinstance(inner, Mapping) and not is_said_date(inner):
             yield from _leaves(whole, inner)
         elif name != _FOR_MACHINES:
             yield whole, inner

@@ -64,7 +64,7 @@ class Dhis2:
     def __init__(self, name: str, config: Target) -> None:
         self.name = name
         path = config.at_home(cast("Path", config.mapping))
-        self._mapping = read_mapping(path)
+        self._mapping = read_mapping(path, config.accepts)
         _check_elements(path, self._mapping)
         self._folder = Folder(name, config.at_home(cast("Path", config.folder)))
         self._tally = _Tally()
@@ -114,11 +114,7 @@ class Dhis2:
         return _Entry(release.record_id, release.version, period, tuple(self._cells(release, period)))
 
     def _cells(self, release: Release, period: str) -> Iterator[Cell]:
-        mapping = self._mapping.get(release.kind)
-        if mapping is None:
-            raise self._parked(
-                "target.kind_not_mapped", f"Write [{release.kind}] in the mapping file, or take it out of `accepts`."
-            )
+        mapping = self._mapping[release.kind]
         day = release.made_at.date()
         made = mapping.of(release.fields, day)
         place = made.pop(_PLACE, None)

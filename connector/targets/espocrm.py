@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
-from uuid import UUID, uuid5
 
 from connector.config import Target
 from connector.disclosure import Release
@@ -43,15 +42,13 @@ class EspoCrm:
 
     def __init__(self, name: str, config: Target) -> None:
         self.name = name
-        self._mapping = read_mapping(config.at_home(config.mapping) if config.mapping else MAPPING, _SETTINGS)
+        self._mapping = read_mapping(
+            config.at_home(config.mapping) if config.mapping else MAPPING, config.accepts, _SETTINGS
+        )
         self._api = _Api(name, config)
 
     def deliver(self, release: Release) -> Receipt:
-        mapping = self._mapping.get(release.kind)
-        if mapping is None:
-            raise self._parked(
-                "target.kind_not_mapped", f"Write [{release.kind}] in the mapping file, or take it out of `accepts`."
-            )
+        mapping = self._mapping[release.kind]
         there = self._api.find(mapping.to, _key(mapping), release.record_id)
         if release.action is Action.WITHDRAW:
             return self._withdraw(mapping, release.record_id, there) if there else Receipt()
@@ -84,7 +81,7 @@ class EspoCrm:
         link, key_field = str(mapping.settings.get("link", "")), _key(mapping)
         lost: set[str] = set()
         wanted = rows.of(release.fields, release.made_at.date())
-        keys = [_row_key(release.record_id, rows, number) for number in range(len(wanted))]
+        keys = [rows.key(release.record_id, number) for number in range(len(wanted))]
         for key, fields in zip(keys, wanted, strict=True):
             there = self._api.find(rows.to, key_field, key)
             _, missing = self._write(rows.to, key_field, key, {**fields, link: parent}, there)
@@ -95,10 +92,10 @@ class EspoCrm:
     def _drop_rows(self, mapping: KindMapping, rows: Rows, record_id: str, parent: str, keep: frozenset[str]) -> None:
         """Removes rows that we made and that are not to stay; those that case workers added are theirs."""
         key_field = _key(mapping)
-        ours = {_row_key(record_id, rows, number) for number in range(_MOST_ROWS)} - keep
+        ours = rows.keys(record_id) - keep
         for row in self._api.linked(rows.to, str(mapping.settings.get("link", "")), parent, key_field):
             if row.get(key_field) in ours:
-                self._remove(rows.to, str(row["id"]), {rule.to: None for rule in rows.rules})
+                self._remove(rows.to, str(row["id"]), rows.blank())
 
     def _write(
         self, entity: str, key_field: str, key: str, fields: Mapping[str, JSON], there: _Entity | None
@@ -129,7 +126,7 @@ class EspoCrm:
         held = json_of(self.name, self._api.call("GET", f"{mapping.to}/{parent}"))
         for attachment in _names(held, field):
             self._api.call("DELETE", f"Attachment/{attachment}", allowed=frozenset({_NOT_FOUND}))
-        blanked = self._remove(mapping.to, parent, {rule.to: None for rule in mapping.rules})
+        blanked = self._remove(mapping.to, parent, mapping.blank())
         return Receipt(parent, () if blanked else ("record: deleted, not blanked",))
 
     def _remove(self, entity: str, record: str, blank: Mapping[str, JSON]) -> bool:
@@ -229,10 +226,6 @@ class _Api:
 
 def _key(mapping: KindMapping) -> str:
     return str(mapping.settings.get("key", "silahId"))
-
-
-def _row_key(record_id: str, rows: Rows, number: int) -> str:
-    return str(uuid5(UUID(record_id), f"{rows.to}/{number}"))
 
 
 def _names(held: JSON, field: str) -> dict[str, str]:

@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, cast
+from uuid import UUID, uuid5
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -40,6 +41,7 @@ from connector.transforms.record import Part, Photo, Record, SaidDate, fields_of
 from connector.transforms.registry import RECORDS
 
 _ELSE = "*"
+_MOST_ROWS = 200  # of one repeat, that are told from rows of others
 _RULE_KEYS = frozenset({"from", "as", "values", "optional"})
 _ROW_KEYS = frozenset({"to", "from", "fields"})
 
@@ -59,23 +61,37 @@ class Rule:
         value = self.turn(cast("JSON", self.expression.search(fields)), on)
         return value if self.values is None else _translated(value, self.values)
 
+    def blank(self) -> JSON:
+        """What stands there when nothing is held: ticks are never null."""
+        return False if self.turn is _tick else None
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A repeat of ours as rows of the target."""
+    """A repeat of ours, or a single part, as rows of the target. *source* is its `from`; several may go *to* one place."""
 
     to: str
+    source: str
     expression: jmespath.parser.ParsedResult
     rules: tuple[Rule, ...]
 
     def of(self, fields: Mapping[str, JSON], on: date) -> list[dict[str, JSON]]:
         """A row for each entry, in order; what has no value is None."""
-        entries = self.expression.search(fields) or []
+        found = self.expression.search(fields) or []
+        entries = [found] if isinstance(found, Mapping) else found
         return [{rule.to: rule.of(entry, on) for rule in self.rules} for entry in entries]
 
     def blank(self) -> dict[str, JSON]:
         """A row with nothing in it."""
-        return {rule.to: rule.of({}, date.min) for rule in self.rules}
+        return {rule.to: rule.blank() for rule in self.rules}
+
+    def key(self, record_id: str, number: int) -> str:
+        """A row's own id, the same for ever: uuid of the record, of where it comes from and of its place there."""
+        return str(uuid5(UUID(record_id), f"{self.to}/{self.source}/{number}"))
+
+    def keys(self, record_id: str) -> frozenset[str]:
+        """Every id that a row of this record ever had."""
+        return frozenset(self.key(record_id, number) for number in range(_MOST_ROWS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +108,14 @@ class KindMapping:
         """The record's own fields; what has no value is None."""
         return {rule.to: rule.of(fields, on) for rule in self.rules}
 
+    def blank(self) -> dict[str, JSON]:
+        """The record's own fields with nothing in them."""
+        return {rule.to: rule.blank() for rule in self.rules}
 
-def read_mapping(path: Path, settings: frozenset[str] = frozenset()) -> Mapping[str, KindMapping]:
-    """The mapping of each kind of record in the file *path*; *settings* are the further keys that a kind's table may have.
+
+def read_mapping(path: Path, kinds: Iterable[str], settings: frozenset[str] = frozenset()) -> Mapping[str, KindMapping]:
+    """The mapping of each of *kinds* in the file *path*, which is checked whole; *settings* are the further keys that a
+    kind's table may have.
 
     Raises:
         Misconfigured: `mapping.…`, with file, line and what to mend.
@@ -109,7 +130,13 @@ def read_mapping(path: Path, settings: frozenset[str] = frozenset()) -> Mapping[
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured("mapping.not_toml", f"{path}: {error}", "Mend the line that is named.") from None
     reader = _Reader(path, text, tables, settings)
-    return {kind: reader.kind(kind) for kind in tables if kind != "values"}
+    read = {kind: reader.kind(kind) for kind in tables if kind != "values"}
+    for kind in kinds:
+        if kind not in read:
+            raise Misconfigured(
+                "mapping.kind_missing", f"[{kind}] in {path}", "Write it, or take the kind out of `accepts`."
+            )
+    return {kind: read[kind] for kind in kinds}
 
 
 class _Reader:
@@ -140,9 +167,9 @@ class _Reader:
         expression, inside = self._expression(to, source, model)
         if not (isinstance(inside, type) and issubclass(inside, Part)):
             raise self._fault(
-                "mapping.not_a_repeat", source, "`from` of rows is a repeat of the record, such as `sought`."
+                "mapping.not_a_repeat", source, "`from` of rows is a repeat or a part of the record, such as `sought`."
             )
-        return Rows(to, expression, self._rules(self._table(table["fields"], "fields"), inside))
+        return Rows(to, source, expression, self._rules(self._table(table["fields"], "fields"), inside))
 
     def _rules(self, table: Mapping[str, Any], model: type[Part]) -> tuple[Rule, ...]:
         return tuple(
@@ -310,6 +337,10 @@ def _told(value: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
             yield name, text
 
 
+def _tick(value: JSON, _on: date) -> JSON:
+    return isinstance(value, str | bool) and value in {True, "yes"}
+
+
 def _list(value: JSON, _on: date) -> JSON:
     return (
         None
@@ -327,7 +358,7 @@ TURNS: Final[Mapping[str, Callable[[JSON, date], JSON]]] = {
     "days": _days,
     "age": _age,
     "moment": _moment,
-    "tick": lambda value, _on: value in {True, "yes"} if isinstance(value, str | bool) else False,
+    "tick": _tick,
     "list": _list,
     "lines": _lines,
 }

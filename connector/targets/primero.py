@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import unquote
-from uuid import UUID, uuid5
 
 from connector.config import Target
 from connector.disclosure import Release
@@ -56,15 +55,13 @@ class Primero:
     def __init__(self, name: str, config: Target, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self._module = config.module
-        self._mapping = read_mapping(config.at_home(config.mapping) if config.mapping else MAPPING, _SETTINGS)
+        self._mapping = read_mapping(
+            config.at_home(config.mapping) if config.mapping else MAPPING, config.accepts, _SETTINGS
+        )
         self._door = _Door(name, config, clock)
 
     def deliver(self, release: Release) -> Receipt:
-        mapping = self._mapping.get(release.kind)
-        if mapping is None:
-            raise self._parked(
-                "target.kind_not_mapped", f"Write [{release.kind}] in the mapping file, or take it out of `accepts`."
-            )
+        mapping = self._mapping[release.kind]
         record = f"/{mapping.to}/{release.record_id}"
         if release.action is Action.WITHDRAW:
             return self._withdraw(mapping, record, release)
@@ -91,7 +88,8 @@ class Primero:
         day = release.made_at.date()
         made = mapping.of(release.fields, day)
         for rows in mapping.rows:
-            made[rows.to] = _numbered(rows.of(release.fields, day), rows, release.record_id)
+            new = _numbered(rows.of(release.fields, day), rows, release.record_id)
+            made[rows.to] = [*_listed_rows(made.get(rows.to)), *new]
         return made
 
     def _created(self, mapping: KindMapping, release: Release, wanted: Mapping[str, JSON]) -> bool:
@@ -113,7 +111,7 @@ class Primero:
     ) -> dict[str, JSON]:
         """Merges *wanted* in; rows of ours that are gone are blanked, those of the case workers stay."""
         for rows in mapping.rows:
-            kept = cast("list[JSON]", wanted[rows.to])
+            kept = _listed_rows(wanted[rows.to])
             wanted[rows.to] = [*kept, *_blanked(rows, _rows(held.get(rows.to)), kept, release.record_id)]
         if held.get("record_state") is False or held.get("enabled") is False:
             self._door.call("PATCH", f"{record}?record_action=enable_disable_record", {"data": {"record_state": True}})
@@ -133,9 +131,10 @@ class Primero:
         if not answer.ok:
             return Receipt()
         held = self._data(answer)
-        blank: dict[str, JSON] = {rule.to: rule.of({}, release.made_at.date()) for rule in mapping.rules}
+        blank = mapping.blank()
         for rows in mapping.rows:
-            blank[rows.to] = _blanked(rows, _rows(held.get(rows.to)), [], release.record_id)
+            gone = _blanked(rows, _rows(held.get(rows.to)), [], release.record_id)
+            blank[rows.to] = [*_listed_rows(blank.get(rows.to)), *gone]
         self._door.call("PATCH", record, {"data": blank})
         self._photos(str(mapping.settings.get("photos", "photos")), record, (), held)
         left = [*_differences(blank, self._held(record))]
@@ -261,23 +260,19 @@ class _Door:
 
 
 def _numbered(made: Sequence[dict[str, JSON]], rows: Rows, record_id: str) -> list[JSON]:
-    return [{"unique_id": _row_id(record_id, rows, number), **row} for number, row in enumerate(made)]
-
-
-def _row_id(record_id: str, rows: Rows, number: int) -> str:
-    """A row's own id, the same for ever: Primero finds a trace by it, over all requests."""
-    return str(uuid5(UUID(record_id), f"{rows.to}/{number}"))
-
-
-_MOST_ROWS = 200
+    return [{"unique_id": rows.key(record_id, number), **row} for number, row in enumerate(made)]
 
 
 def _blanked(rows: Rows, there: Sequence[_Row], kept: Sequence[JSON], record_id: str) -> list[JSON]:
     """Rows that we once sent and no longer send, with nothing in them: removing a row would leave its trace as it is."""
     staying = {row.get("unique_id") for row in kept if isinstance(row, Mapping)}
-    ours = {_row_id(record_id, rows, number) for number in range(_MOST_ROWS)}
+    ours = rows.keys(record_id)
     gone = [str(row.get("unique_id")) for row in there if row.get("unique_id") in ours - staying]
     return [{"unique_id": unique_id, **rows.blank()} for unique_id in gone]
+
+
+def _listed_rows(value: JSON) -> list[JSON]:
+    return [*_rows(value)]
 
 
 def _without_blanks(wanted: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -16,7 +16,7 @@ from typing import Literal, cast
 from connector.model import JSON
 from connector.transforms import dates
 from connector.transforms.dates import Calendar, Doubt, Interval, Reading
-from connector.transforms.record import walk
+from connector.transforms.record import SaidDate, walk
 from connector.transforms.registry import RECORDS
 from forms.tables import FORMS, FormDefinition, Question, load
 from forms.translations import texts
@@ -26,6 +26,7 @@ RIGHT_TO_LEFT = frozenset({"ar", "fa"})
 BETWEEN = " – "
 _COMMA: Mapping[Language, str] = {"en": ", ", "fr": ", ", "ar": "، ", "fa": "، "}
 _HEADINGS = Path(__file__).with_name("headings.csv")
+_SAID_DATE = frozenset(SaidDate.model_fields)
 _PLAIN_WORDS: Mapping[JSON, str] = {"yes": "Yes", "no": "No", True: "Yes", False: "No"}
 
 
@@ -69,7 +70,7 @@ class Wording:
         """*value* of the field at *path* (its brackets do not matter) as one line of text, codes as their labels."""
         plain = path.replace("[]", "")
         if isinstance(value, Mapping):
-            return self._date(value) if "kind" in value and "text" not in value else self._entry(plain, value)
+            return self._date(value) if is_said_date(value) else self._entry(plain, value)
         if isinstance(value, Sequence) and not isinstance(value, str):
             mark = "; " if any(isinstance(one, Mapping) for one in value) else _COMMA[self.language]
             return mark.join(self.shown(plain, one) for one in value)
@@ -151,6 +152,11 @@ def _reading(text: str) -> Reading:
     calendar, _, days = text.partition(" ")
     first, _, last = days.partition("/")
     return Reading(Calendar(calendar), date.fromisoformat(first), date.fromisoformat(last))
+
+
+def is_said_date(value: Mapping[str, JSON]) -> bool:
+    """Whether a mapping in the fields is a date as it was said, and no part of a record."""
+    return "kind" in value and set(value) <= _SAID_DATE
 
 
 def iso_days(said: Mapping[str, JSON]) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from connector import disclosure
 from connector.disclosure import Approvals, Release, Stamp
 from connector.model import Audience, Cautions, Consent, File, Recipient, record_id
+from connector.transforms.child_registration import ChildRegistration
 from connector.transforms.tracing_request import TracingRequest
 from forms.policy import policy
 
@@ -121,3 +122,35 @@ def release(
 def withdrawal(of: Stamp) -> Release:
     """The word that what is held must be removed."""
     return disclosure.retract("tracing_request", "tracing", of)
+
+
+YUSUF: Mapping[str, Any] = {
+    "case_code": "10100000025",
+    "interview": {"branch": "101", "date": "2026-11-20", "language": "ar"},
+    "level": "full",
+    "child": {
+        "name": {"full": "يوسف كريم الحلبي", "given": "يوسف", "father": "كريم", "family": "الحلبي"},
+        "sex": "male", "status": "unaccompanied", "languages": ["ar"], "marks": "ندبة صغيرة",
+        "birth": {"kind": "year", "calendar": "gregorian", "year": 2016, "earliest": "2016-01-01", "latest": "2016-12-31"},
+    },
+    "found": {"place": {"country": "LB", "text": "طرابلس"}, "by": "a neighbour"},
+    "care": {"type": "kafala", "caregiver_name": "هدى", "caregiver_relation": "aunt", "caregiver_age": 40, "since": "2026-10-01"},
+    "protection": {"urgent": "no", "concerns": ["caafag"], "risk": "low"},
+    "mother": {"name": {"full": "ليلى حسن"}, "alive": "unknown", "last_place": "حلب"},
+    "father": {"name": {"full": "كريم الحلبي"}, "alive": "dead"},
+    "siblings": [{"name": "نور", "sex": "female", "age": 6}],
+    "relatives": [{"name": "سامي", "relation": "cousin", "alive": "alive", "phone": "+9613000000"}],
+    "separation": {"cause": "conflict", "story": "كان يلعب"},
+    "wishes": {"assent": "yes", "tracing": "yes", "persons": [{"name": "ليلى حسن", "relation": "mother", "rank": "first_choice"}]},
+    "agreement": {"giver": "legal_guardian", "legal_basis": "consent"},
+}  # fmt: skip
+
+
+def registration(changes: Mapping[str, Any] | None = None, of: Stamp | None = None) -> Release:
+    """What the own society may have of the registration of a child."""
+    fields = {**YUSUF, **(changes or {}), "consent": CONSENT, "cautions": Cautions(child=True), "branch": "101"}
+    record = ChildRegistration.model_validate(fields)
+    audience = Audience("target", Recipient.OWN_SOCIETY)
+    made = disclosure.clear(record, policy("child_registration"), audience, of or stamp(), Approvals(), MADE_AT)
+    assert isinstance(made, Release), made
+    return made

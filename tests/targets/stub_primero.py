@@ -41,6 +41,20 @@ _TRACE = {
     "location_separation": "text_field", "location_last": "text_field", "telephone_last": "text_field",
     "tracing_request_status": ("open", "tracing_in_progress", "verified", "reunified", "closed"),
 }  # fmt: skip
+_CONCERNS = (
+    "sexually_exploited", "gbv_survivor", "trafficked_smuggled", "statelessness", "arrested_detained", "migrant", "disabled",
+    "serious_health_issue", "refugee", "caafag", "street_child", "child_mother", "physically_or_mentally_abused",
+    "living_with_vulnerable_person", "worst_forms_of_child_labor", "child_headed_household", "mentally_distressed", "other",
+)  # fmt: skip
+_CARE = (
+    "parent_s", "step_parent", "customary_caregiver_s", "adult_sibling", "kinship_care_extended_family", "foster_care", "residential_care",
+    "kafala", "independent_living", "child_headed_household", "unrelated_adult", "no_care_arrangement", "other",
+)  # fmt: skip
+_FAMILY = {
+    "relation_name": "text_field", "relation": _RELATION, "relation_is_caregiver": "tick_box", "relation_nickname": "text_field",
+    "relation_is_alive": ("unknown", "alive", "dead"), "relation_age": "numeric_field", "relation_date_of_birth": "date_field",
+    "relation_address_current": "textarea", "relation_telephone": "text_field",
+}  # fmt: skip
 FORMS: dict[str, dict[str, dict[str, Any]]] = {
     "tracing_request": {
         "tracing_request_inquirer": {
@@ -53,8 +67,34 @@ FORMS: dict[str, dict[str, dict[str, Any]]] = {
         "tracing_request_photos_and_audio": {"photos": "photo_upload_box", "recorded_audio": "audio_upload_box"},
     },
     "case": {
-        "basic_identity": {"name": "text_field", "sex": _GENDER, "age": "numeric_field", "date_of_birth": "date_field"},
-        "consent": {"disclosure_other_orgs": "tick_box", "consent_for_services": "tick_box", "consent_for_tracing": "tick_box"},
+        "basic_identity": {
+            "registration_date": "date_field", "other_agency_id": "text_field", "name": "text_field", "name_first": "text_field",
+            "name_middle": "text_field", "name_last": "text_field", "name_nickname": "text_field", "name_other": "text_field",
+            "sex": _GENDER, "age": "numeric_field", "date_of_birth": "date_field", "estimated": "tick_box",
+        },
+        "protection_concern": {
+            "protection_status": ("unaccompanied", "separated"), "urgent_protection_concern": "yes_no",
+            "risk_level": ("high", "medium", "low"), "protection_concerns": list(_CONCERNS),
+        },
+        "consent": {
+            "interview_subject": ("individual", "caregiver", "other"), "consent_for_services": "tick_box", "consent_for_tracing": "yes_no",
+            "disclosure_other_orgs": "tick_box",
+        },
+        "family_details": {"family_details_section": _FAMILY},
+        "child_wishes": {
+            "wishes_child_family_tracing": "yes_no",
+            "child_preferences_section": {
+                "wishes_name": "text_field", "wishes_relationship": _RELATION,
+                "wishes_preference_relocated": ("first_choice", "second_choice", "third_choice"),
+            },
+        },
+        "care_arrangements": {
+            "care_arrangements_section": {
+                "care_arrangements_type": _CARE, "name_caregiver": "text_field", "caregiver_age": "numeric_field",
+                "relationship_caregiver": _RELATION, "care_arrangement_started_date": "date_field",
+            },
+        },
+        "tracing": {"date_of_separation": "date_field", "separation_cause": _CAUSE},
         "services": {"services_section": {"service_type": "text_field", "service_status_referred": "tick_box"}},
         "photos_and_audio": {"photos": "photo_upload_box", "recorded_audio": "audio_upload_box"},
     },
@@ -286,6 +326,8 @@ def _fits(kind: Any, value: Any) -> bool:
         return isinstance(value, bool)
     if value is None:
         return True
+    if kind == "yes_no":
+        return isinstance(value, bool)
     if isinstance(kind, dict):
         return value in kind["one of"]
     if isinstance(kind, list):

@@ -20,7 +20,7 @@ def mapped(tmp_path: Path, line: str) -> Any:
     """What becomes of Salma's request by one line."""
     file = tmp_path / "mapping.toml"
     file.write_text(HEAD + line, encoding="utf-8")
-    return read_mapping(file)["tracing_request"].of(release().fields, ON)
+    return read_mapping(file, ["tracing_request"])["tracing_request"].of(release().fields, ON)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_fault_is_named_with_file_and_line(tmp_path: Path, line: str, code: st
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """The path of a missing file is named."""
     with pytest.raises(Misconfigured) as refused:
-        read_mapping(tmp_path / "none.toml")
+        read_mapping(tmp_path / "none.toml", [])
 
     assert "mapping.no_file" == refused.value.code
 
@@ -104,6 +104,16 @@ def test_the_line_is_that_of_the_right_table(tmp_path: Path) -> None:
     )
     (tmp_path / "mapping.toml").write_text(text, encoding="utf-8")
     with pytest.raises(Misconfigured) as refused:
-        read_mapping(tmp_path / "mapping.toml")
+        read_mapping(tmp_path / "mapping.toml", [])
 
     assert refused.value.where.endswith(f"line {len(text.splitlines())}")
+
+
+def test_a_kind_that_is_accepted_needs_its_table(tmp_path: Path) -> None:
+    """What a target accepts and the file does not map is told at the start."""
+    (tmp_path / "mapping.toml").write_text(HEAD, encoding="utf-8")
+    with pytest.raises(Misconfigured) as refused:
+        read_mapping(tmp_path / "mapping.toml", ["tracing_request", "referral"])
+
+    assert "mapping.kind_missing" == refused.value.code
+    assert "[referral]" in refused.value.where

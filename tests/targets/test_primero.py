@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from connector import disclosure
 from connector.errors import TargetError
 from connector.targets.primero import MAPPING, Primero
 from connector.transforms.registry import RECORDS
 from forms.tables import load
 from tests.targets import stub_primero
 from tests.targets.benches import PrimeroBench, target_config
-from tests.targets.releases import KARIM, release, request, root, stamp, withdrawal
+from tests.targets.releases import KARIM, registration, release, request, root, stamp, withdrawal
 
 PHOTO = b"\xff\xd8\xff the bytes of a picture"
 SECTION = "tracing_request_subform_section"
@@ -221,6 +222,68 @@ def test_a_record_that_was_removed_there_waits_for_a_person(bench: PrimeroBench)
         bench.target.deliver(release(of=stamp(version=2, held_as=first.external_id)))
 
     assert ("target.record_missing", True) == (missing.value.code, missing.value.permanent)
+
+
+@pytest.fixture(name="cases")
+def _cases(tmp_path: Path) -> Any:
+    made = PrimeroBench(tmp_path, accepts=["child_registration"])
+    yield made
+    made.close()
+
+
+def test_a_registered_child_is_a_case(cases: PrimeroBench) -> None:
+    """Name in three parts, consent to the search, family, wishes and care: nothing but the note is dropped."""
+    receipt = cases.target.deliver(registration())
+    case = cases.stub.records["cases"][root(1)]
+    family = {row["relation_name"]: row["relation"] for row in case["family_details_section"]}
+
+    assert ("silah_note",) == receipt.dropped
+    assert ("يوسف", "كريم", "الحلبي", None) == (
+        case["name_first"],
+        case["name_middle"],
+        case["name_last"],
+        case.get("date_of_birth"),
+    )
+    assert (True, True, "other", "unaccompanied") == (
+        case["consent_for_tracing"], case["estimated"], case["interview_subject"], case["protection_status"],
+    )  # fmt: skip
+    assert {"ليلى حسن": "mother", "كريم الحلبي": "father", "نور": "sister", "سامي": "other_family"} == family
+    assert ["kafala"] == [row["care_arrangements_type"] for row in case["care_arrangements_section"]]
+    assert [("ليلى حسن", "first_choice")] == [
+        (row["wishes_name"], row["wishes_preference_relocated"]) for row in case["child_preferences_section"]
+    ]
+    assert cases.target.check().ok
+
+
+@pytest.mark.parametrize(
+    ("wishes", "consent"),
+    [
+        ({"assent": "no", "tracing": "yes"}, False),
+        ({"tracing": "no"}, False),
+        ({"tracing": "undecided"}, None),
+        ({"tracing": "yes"}, True),
+    ],
+)
+def test_a_no_of_the_child_is_no_consent_to_the_search(
+    cases: PrimeroBench, wishes: dict[str, str], consent: bool | None
+) -> None:
+    """Primero matches only with `consent_for_tracing`: a no of the child, or nothing decided, never becomes a yes."""
+    cases.target.deliver(registration({"wishes": wishes}))
+
+    assert consent == cases.stub.records["cases"][root(1)].get("consent_for_tracing")
+
+
+def test_a_child_is_withdrawn_with_the_family(cases: PrimeroBench) -> None:
+    """A parent who is no longer named is blanked by the next version; a withdrawal blanks all rows."""
+    cases.target.deliver(registration())
+    cases.target.deliver(registration({"father": None}, stamp(version=2)))
+    family = [row.get("relation_name") for row in cases.stub.records["cases"][root(1)]["family_details_section"]]
+    cases.target.deliver(disclosure.retract("child_registration", "child_protection", stamp(version=3)))
+    left = json.dumps(cases.stub.records, ensure_ascii=False)
+
+    assert ["ليلى حسن", None, "نور", "سامي"] == family
+    assert [] == [word for word in ("يوسف", "الحلبي", "ليلى", "نور", "سامي", "هدى", "3000000") if word in left]
+    assert not cases.stub.records["cases"][root(1)]["record_state"]
 
 
 def test_consent_is_never_overridden() -> None:
