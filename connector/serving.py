@@ -71,7 +71,8 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
         dispatcher.start()
         sender.start()
     say(f"Silah listens on {web.url}")
-    told.wait()
+    while not told.wait(1):  # a signal that another thread was given is seen within a second
+        pass
     web.stop()
     if dispatch:
         dispatcher.stop()

@@ -390,6 +390,8 @@ class ReferralLedger:
         self._audit(connection, row, event, f"partner:{partner.name}")
         if message.disclosed is not None and event.place not in after.overtaken:
             self._keep_identity(connection, row.id, message.disclosed)
+        if after.state is State.WITHDRAWN:
+            self._clear_way(connection, row.id)
         self._restate(connection, row, [*events, event])
         if mine is Party.REQUESTER and after.state in UNDER_WAY and not after.disclosing:
             self._do(connection, self._row(connection, row.id), Deed.DISCLOSE, "silah")

@@ -49,7 +49,7 @@ class Relay:
             def log_message(self, *_: object) -> None:
                 """Nothing is written to the terminal."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Quiet(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -119,6 +119,13 @@ class Relay:
         self._server.server_close()
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A sender that was killed in the middle of a request is no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing."""
+
+
 class NodeProcess:
     """A node that is served by a process of its own, and the same ledger opened here, as the command line does."""
 
@@ -163,7 +170,13 @@ class NodeProcess:
         """Ends the process; SIGKILL leaves it no time for anything."""
         if self._process is not None:
             self._process.send_signal(how)
-            rest, _ = self._process.communicate(timeout=30)
+            try:
+                rest, _ = self._process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGUSR1)
+                time.sleep(1)
+                self._process.kill()
+                raise AssertionError(f"the node did not stop:\n{self._process.communicate()[0]}") from None
             self.output += rest
             self._process = None
             self.relay.target = 0
@@ -185,8 +198,11 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 def _serve(folder: Path, port: int, skew: float) -> None:
+    import faulthandler
+
     from connector.serving import serve_forever
 
+    faulthandler.register(signal.SIGUSR1)
     flow = assemble(configuration.load(folder / "silah.toml"), lambda: datetime.now(UTC) + timedelta(seconds=skew))
     serve_forever(flow, "127.0.0.1", port, dispatch=True, say=lambda line: print(line, flush=True))
     flow.ledger.database.close()

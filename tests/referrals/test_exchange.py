@@ -521,3 +521,18 @@ def test_the_encryption_is_the_published_one(pair: Pair) -> None:
         (one["alg"], one["enc"], one["epk"]["crv"]) for one in heads
     ]
     assert heads[0]["epk"]["x"] != heads[1]["epk"]["x"]
+
+
+def test_answers_to_a_withdrawn_referral_are_not_left_stuck(pair: Pair) -> None:
+    """The receiver acted before it heard of the withdrawal: its message is refused, then given up by itself."""
+    referral_id = pair.delivered()
+    pair.receiver.do(referral_id, "accept")
+    pair.receiver.do(referral_id, "start")
+    pair.sender.do(referral_id, "withdraw")
+    pair.send_back()
+    stuck = [one.error for one in pair.receiver.show(referral_id).unsent]
+    pair.settle()
+
+    assert ["referral.withdrawn", None] == stuck
+    assert ("withdrawn", "withdrawn") == pair.states(referral_id)
+    assert 0 == pair.receiver.exchange.referrals.unsent()
