@@ -17,6 +17,7 @@ from connector.pipeline import Pipeline, clock
 from connector.servers import FormServer
 from connector.servers.central import Central
 from connector.servers.kobo import Kobo
+from connector.servers.unsealing import Unsealing, form_keys
 from connector.targets import Target
 from connector.targets.dhis2 import Dhis2
 from connector.targets.espocrm import EspoCrm
@@ -52,13 +53,17 @@ def open_ledger(config: Config, now: Callable[[], datetime] = clock) -> Ledger:
 def assemble(config: Config, now: Callable[[], datetime] = clock) -> Pipeline:
     """The flow with the adapters that *config* names; raises `Misconfigured` for a type that is not there."""
     ledger = open_ledger(config, now)
-    servers = {
-        name: _adapter(SERVERS, "servers", name, server.type)(name, server) for name, server in config.servers.items()
-    }
+    servers = {name: _server(name, server, now) for name, server in config.servers.items()}
     targets = {
         name: _adapter(TARGETS, "targets", name, target.type)(name, target) for name, target in config.targets.items()
     }
     return Pipeline(config, ledger, servers, targets, Attachments(config, ledger, servers))
+
+
+def _server(name: str, config: configuration.Server, now: Callable[[], datetime]) -> FormServer:
+    """The adapter, behind the private keys of its encrypted forms."""
+    adapter = _adapter(SERVERS, "servers", name, config.type)(name, config)
+    return Unsealing(adapter, form_keys(name, config), config.may_be_clear, config.attachments_wait, now)
 
 
 A = TypeVar("A")

@@ -81,8 +81,17 @@ class _Section(BaseModel):
         return self._secrets.get(name)
 
 
-class Server(_Section):
-    """`[servers.<name>]`: a form server we read from."""
+class FormKey(_Section):
+    """`[servers.<name>.form_keys.<form>]`: the private key of a form whose records are encrypted on the phone (PEM)."""
+
+    private_key_env: str | None = None
+    private_key_file: Path | None = None
+    private_key_passphrase_env: str | None = None
+    private_key_passphrase_file: Path | None = None
+
+
+class Server(FormKey):
+    """`[servers.<name>]`: a form server we read from. A private key here is that of all its forms."""
 
     type: Literal["kobo", "central"]
     url: str
@@ -102,7 +111,9 @@ class Server(_Section):
     attachments_wait: Duration = timedelta(minutes=10)
     files_url: str | None = None  # where a Central that keeps files in S3 storage sends us for them
     timeout: Duration = timedelta(seconds=60)
+    may_be_clear: tuple[str, ...] = ()  # forms that may come in unencrypted although they have a key
     forms: Mapping[str, str] = Field(default_factory=dict)
+    form_keys: Mapping[str, FormKey] = Field(default_factory=dict)
 
     @field_validator("url", "files_url")
     @classmethod
@@ -277,6 +288,8 @@ def parse(data: Mapping[str, object], path: Path) -> Config:
     _read_secrets(config, "", config)
     for name, server in config.servers.items():
         _read_secrets(config, f"servers.{name}.", server)
+        for form, key in server.form_keys.items():
+            _read_secrets(config, f"servers.{name}.form_keys.{form}.", key)
         _server_secrets(config, name, server)
     for name, target in config.targets.items():
         target._home = config.home  # noqa: SLF001 (set once, here)
@@ -310,6 +323,12 @@ def _first_fault(error: ValidationError, path: Path) -> Misconfigured:
 def _known_forms(config: Config) -> None:
     known = set(form_ids())
     named = [(f"servers.{name}.forms", form) for name, server in config.servers.items() for form in server.forms]
+    named += [
+        (f"servers.{name}.form_keys", form) for name, server in config.servers.items() for form in server.form_keys
+    ]
+    named += [
+        (f"servers.{name}.may_be_clear", f) for name, server in config.servers.items() for f in server.may_be_clear
+    ]
     named += [(f"targets.{name}.accepts", form) for name, target in config.targets.items() for form in target.accepts]
     for key, form in named:
         if form not in known:

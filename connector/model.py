@@ -100,7 +100,9 @@ class Submission:
     """One version of one filled-in form, as read back from its server.
 
     *root_id* (a bare uuid, never changed by an edit) names the submission; *instance_id* names the version.
-    *answers* are keyed by the question's full path; a repeat is a tuple of such mappings.
+    *answers* are keyed by the question's full path; a repeat is a tuple of such mappings. *encrypted* says that the
+    answers are those of an envelope (its XML is *envelope*) and not of a person; *fault* is the code of why the answers
+    may not be used although they were read.
     """
 
     server: str
@@ -114,6 +116,8 @@ class Submission:
     attachments: tuple[AttachmentRef, ...] = ()
     review: Review = field(default_factory=Review)
     encrypted: bool = False
+    envelope: bytes | None = field(default=None, repr=False)
+    fault: str | None = None
 
     @property
     def record_id(self) -> str:

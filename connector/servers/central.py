@@ -361,6 +361,7 @@ class Central:
             attachments=tuple(_attachment(ref, file.name) for file in files if file.exists),
             review=review,
             encrypted=encrypted,
+            envelope=xml if encrypted else None,
         )
 
     def _answers(self, form_id: str, xml: bytes) -> tuple[Answers, str | None, bool]:

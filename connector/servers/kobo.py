@@ -19,6 +19,7 @@ from connector.model import JSON, Answer, AttachmentRef, Bell, Listed, Review, S
 from connector.outbound import Answer as HttpAnswer
 from connector.outbound import Caller, Unreachable
 from connector.servers import Rights
+from connector.servers.odk_encryption import MOST_ENVELOPE
 
 _PAGE = 1000
 _IDS_A_READ = 150  # keeps the address under the 8 kB that proxies allow
@@ -222,7 +223,12 @@ class Kobo:
             attachments=tuple(_attachment(one) for one in told.attachments if one.uid and not one.is_deleted),
             review=_review(told.validation),
             encrypted=_ENCRYPTED in row,
+            envelope=self._envelope(form_id, told.id) if _ENCRYPTED in row else None,
         )
+
+    def _envelope(self, form_id: str, order: int) -> bytes:
+        """The XML of an encrypted submission as it was sent: its JSON has lost what the signature is over."""
+        return self._get(f"/api/v2/assets/{self._assets[form_id]}/data/{order}.xml", most=MOST_ENVELOPE).body
 
     def _page(self, form_id: str, **params: str) -> _Page:
         body = self._json(f"/api/v2/assets/{self._assets[form_id]}/data/", {"format": "json", **params})

@@ -74,9 +74,11 @@ def read_answers(submission: Submission) -> Entry:
     """Every answer of *submission*, typed.
 
     Raises:
-        TransformError: `answer.encrypted`, `answer.unknown_question`, `answer.not_readable`, `answer.unknown_choice`,
+        TransformError: the submission's own fault, `answer.encrypted`, `answer.unknown_question`, `answer.not_readable`, `answer.unknown_choice`,
             `answer.too_long`; where is the question's path.
     """
+    if submission.fault:
+        raise TransformError(submission.fault, submission.form_id, "See docs/errors.md; then replay.")
     if submission.encrypted:
         raise TransformError("answer.encrypted", submission.form_id, "Give Silah the form's private key, then replay.")
     return _Reading(load(submission.form_id)).entry(submission.answers)

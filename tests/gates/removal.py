@@ -95,6 +95,13 @@ GATES = (
          "tests/flow/test_at_rest.py"),
     Gate("chain of the audit", "connector/ledger/audit.py",
          'if values["seq"] != expected or _hash(before, values) != stored:', "if False:", "tests/flow/test_at_rest.py"),
+    Gate("signature of an encrypted record", "connector/servers/odk_encryption.py",
+         "        _check_signature(envelope, clear, private_key, where)", "        pass", "tests/servers/test_encrypted_flow.py"),
+    Gate("encrypted records only", "connector/servers/unsealing.py",
+         'return one if allowed else replace(one, fault="encryption.in_clear")', "return one",
+         "tests/servers/test_encrypted_flow.py"),
+    Gate("the photo that was verified", "connector/servers/unsealing.py", "        if _mark(clear) != told.clear:",
+         "        if False:", "tests/servers/test_encrypted_flow.py"),
     Gate("second factor", "connector/ledger/users.py", "        if not self._database.write(job):", "        if False:",
          "tests/flow/test_process.py"),
 )  # fmt: skip
