@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +74,10 @@ class Served:
 
 
 @pytest.fixture(name="config")
-def _config(node: Node) -> Iterator[Node]:
-    os.environ["SILAH_CONFIG"] = str(write_config(node))
-    yield node
-    del os.environ["SILAH_CONFIG"]
+def _config(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
+    monkeypatch.setenv("SILAH_CONFIG", str(write_config(node)))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the product that these tests stand in
+    return node
 
 
 def silah(node: Node, *arguments: str, stdin: str = "", status: int = 0) -> str:
