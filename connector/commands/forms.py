@@ -202,6 +202,94 @@ def import_(file: Path, form_id: str | None, dry_run: bool) -> None:
         click.echo("Next: raise `version` in settings.toml, `silah forms build`, `silah forms check`.")
 
 
+_LANGUAGE = click.option("--lang", "language", default="en", show_default=True, help="en, ar, fa or fr.")
+
+
+@forms.command("print")
+@click.argument("form_id", metavar="FORM")
+@_LANGUAGE
+@click.option("--out", type=click.Path(path_type=Path), help="Where to; default: FORM-LANG.html here.")
+@click.option("--cards", is_flag=True, help="Cards for enquirers instead of the form.")
+@click.option("--phone", default="", help="Cards: the number to call; without it there is a line to write on.")
+@click.option("--hours", default="", help="Cards: when somebody answers.")
+@click.option(
+    "--emblem",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your society's emblem (.png, .jpg, .svg); half of the cards stay without it.",
+)
+def print_(
+    form_id: str, language: str, out: Path | None, cards: bool, phone: str, hours: str, emblem: Path | None
+) -> None:
+    """The paper version of a form, or cards for enquirers: a page that any browser prints on A4 or saves as PDF."""
+    from forms.printing import print_cards, print_form
+
+    if cards:
+        text = print_cards(form_id, language, emblem=emblem, phone=phone, hours=hours)
+    else:
+        text = print_form(form_id, language, emblem=emblem)
+    path = out or Path(f"{form_id}{'-cards' if cards else ''}-{language}.html")
+    path.write_text(text, encoding="utf-8")
+    click.echo(str(path))
+
+
+@forms.command("qr")
+@_SERVER
+@click.option("--form", "form_id", required=True, help="A form that stands under [servers.<name>.forms].")
+@_LANGUAGE
+@click.option("--user", help="The collecting account; without it the telephone asks once.")
+@click.option("--password-env", metavar="NAME", help="Put that account's password into the code, from this variable.")
+@click.option("--app-user-env", metavar="NAME", help="Central: the variable with an app user's token.")
+@click.option("--lock-env", metavar="NAME", help="The variable with the password that unlocks the settings.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to; default: FORM-qr.png here.")
+def qr(
+    server: str | None,
+    form_id: str,
+    language: str,
+    user: str | None,
+    password_env: str | None,
+    app_user_env: str | None,
+    lock_env: str | None,
+    out: Path | None,
+) -> None:
+    """The code that sets up ODK Collect or KoboCollect: deletes after sending, hides what was sent, small photos, locked."""
+    from connector.collect_settings import PhoneSettings
+    from forms.tables import load
+
+    name, chosen = _chosen(_config(), server, types=("kobo", "central"))
+    settings = PhoneSettings(
+        server_url=_phone_url(name, chosen, form_id, _token(app_user_env)),
+        project=load(form_id).title(language),
+        language=language,
+        username=user,
+        password=_token(password_env),
+        lock=_token(lock_env),
+    )
+    path = out or Path(f"{form_id}-qr.png")
+    path.write_bytes(settings.png())
+    click.echo(settings.terminal())
+    click.echo(str(path))
+    if settings.secret:
+        click.echo("The code holds a secret: show it to the telephones it is for, then delete it.")
+    if not settings.lock:
+        click.echo("Anybody can unlock the settings on the telephone; --lock-env NAME puts a password before them.")
+
+
+def _phone_url(name: str, server: Server, form_id: str, app_user: str | None) -> str:
+    """Where a telephone gets its forms: Kobo's other face, or the project at Central."""
+    from connector.errors import Refused
+    from connector.servers.kobo_publishing import KoboForms
+
+    if form_id not in server.forms:
+        known = ", ".join(server.forms) or "none"
+        raise Refused("qr.unknown_form", f"{form_id} on server {name}", f"Forms there: {known}.")
+    if server.type == "kobo":
+        host = KoboForms(name, server, str(server.secret("token")))
+        return host.submission_url().removesuffix("/submission")
+    project = server.forms[form_id].partition("/")[0]
+    key = f"/key/{app_user}" if app_user else ""
+    return f"{server.url}/v1{key}/projects/{project}"
+
+
 def _config() -> Config:
     from connector import config
 
@@ -232,17 +320,18 @@ def _publisher(name: str | None, token_env: str | None) -> Iterator[tuple[Publis
     yield Publisher(host, server, public_url=loaded.public_url, reader=reader or host.account()), server
 
 
-def _token(token_env: str | None) -> str | None:
+def _token(variable: str | None) -> str | None:
+    """The secret in a variable that was named on the command line; secrets themselves never are."""
     from connector import config
     from connector.errors import Misconfigured
 
-    token = config.environment(token_env) if token_env else None
-    if token_env and not token:
-        raise Misconfigured("config.missing_secret", f"--token-env {token_env}", "Set that variable.")
+    token = config.environment(variable) if variable else None
+    if variable and not token:
+        raise Misconfigured("config.missing_secret", f"the variable {variable}", "Set it.")
     return token
 
 
-def _chosen(loaded: Config, name: str | None) -> tuple[str, Server]:
+def _chosen(loaded: Config, name: str | None, types: Sequence[str] = ("kobo",)) -> tuple[str, Server]:
     from connector.errors import Refused
 
     names = list(loaded.servers)
@@ -252,7 +341,7 @@ def _chosen(loaded: Config, name: str | None) -> tuple[str, Server]:
         known = ", ".join(names) or "none"
         raise Refused("publish.which_server", f"--server {name or ''}", f"Configured: {known}. Name one.")
     server = loaded.servers[name]
-    if server.type != "kobo":
+    if server.type not in types:
         advice = (
             "Silah publishes to KoboToolbox. In Central's page: upload forms/xlsx/central/<form>.xlsx as a draft, add the "
             "files of <form>-media, publish, and name it under [servers.<name>.forms] as project/xmlFormId."
