@@ -33,8 +33,6 @@ class Bench(Protocol):
     target: Target
     identities: bool
     """Whether it holds people, or counts only."""
-    refuses: bool
-    """Whether it can refuse for good, so that repeating is useless."""
 
     def held(self, number: int) -> str | None:
         """Everything that the other side holds of a record, as text; None when it holds nothing (any more)."""
@@ -75,7 +73,6 @@ class WorkbookBench:
     """A folder of workbooks, written at once."""
 
     identities = True
-    refuses = False
 
     def __init__(self, home: Path, **table: Any) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -119,7 +116,6 @@ class HandoverBench:
     """A hand-over folder, and the key of whoever collects from it."""
 
     identities = True
-    refuses = False
 
     def __init__(self, home: Path, **table: Any) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -168,7 +164,6 @@ class PrimeroBench:
     """A Primero instance whose role has the forms that Primero ships."""
 
     identities = True
-    refuses = True
 
     def __init__(self, home: Path, **table: Any) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -213,7 +208,6 @@ class EspoBench:
     """An EspoCRM with the entities that the mapping we ship needs."""
 
     identities = True
-    refuses = True
 
     def __init__(self, home: Path, **table: Any) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -251,7 +245,6 @@ class Dhis2Bench:
     """A DHIS2 that counts requests by the enquirer's sex and people looked for by theirs."""
 
     identities = False
-    refuses = True
 
     def __init__(self, home: Path, **table: Any) -> None:
         home.mkdir(parents=True, exist_ok=True)

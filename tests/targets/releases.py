@@ -105,6 +105,7 @@ def release(
     of: Stamp | None = None,
     to: Recipient = Recipient.OWN_SOCIETY,
     photo: bytes | None = None,
+    media_type: str = "image/jpeg",
 ) -> Release:
     """What the gate lets *to* have of *record*; with *photo* it carries one, as it was cleaned."""
     shown = record or request()
@@ -116,7 +117,7 @@ def release(
     assert isinstance(made, Release), made
     if photo is None:
         return made
-    return made.with_files({"p.jpg": File(f"{hashlib.sha256(photo).hexdigest()}.jpg", "image/jpeg", photo)})
+    return made.with_files({"p.jpg": File(f"{hashlib.sha256(photo).hexdigest()}.jpg", media_type, photo)})
 
 
 def withdrawal(of: Stamp) -> Release:

@@ -62,9 +62,10 @@ def test_the_page_asks_nothing_of_the_network() -> None:
     assert [] == re.findall(r"(?:src|href)=\"(?!data:)|<script|url\(|@import", page)
 
 
-def test_an_answer_cannot_become_markup() -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_answer_cannot_become_markup(language: Language) -> None:
     """What somebody wrote is text on the page, whatever it looks like."""
-    page = case_file(release(request(sought=[{**KARIM, "marks": "<script>alert(1)</script>"}])), "fa").decode()
+    page = case_file(release(request(sought=[{**KARIM, "marks": "<script>alert(1)</script>"}])), language).decode()
 
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -130,6 +130,34 @@ def test_photos_are_sent_once_and_go_with_the_record(bench: PrimeroBench) -> Non
     assert ["from the case worker.jpg"] == [one["file_name"] for one in bench.records[root(1)]["photos"]]
 
 
+@pytest.mark.parametrize(
+    ("photo", "media_type", "code"),
+    [
+        (PHOTO, "audio/amr", "target.attachment_type"),
+        (PHOTO, "image/webp", "target.attachment_type"),
+        (bytes(20 * 1024 * 1024 + 1), "image/png", "target.attachment_size"),
+    ],
+)
+def test_a_file_that_it_would_refuse_is_parked_first(
+    bench: PrimeroBench, photo: bytes, media_type: str, code: str
+) -> None:
+    """Types and sizes that Primero refuses are found before anything is sent: no half record."""
+    with pytest.raises(TargetError) as parked:
+        bench.target.deliver(release(photo=photo, media_type=media_type))
+
+    assert (code, True, 0) == (parked.value.code, parked.value.permanent, bench.count())
+    assert [] == bench.stub.asked
+
+
+def test_sound_goes_into_its_own_field(bench: PrimeroBench) -> None:
+    """MP3 and M4A are `recorded_audio`, of the type audio, once."""
+    for _ in range(2):
+        bench.target.deliver(release(photo=PHOTO, media_type="audio/mp4"))
+
+    assert [".m4a"] == [file["file_name"][-4:] for file in bench.records[root(1)]["recorded_audio"]]
+    assert "photos" not in bench.records[root(1)]
+
+
 def test_a_lost_answer_makes_no_second_record(bench: PrimeroBench) -> None:
     """The record is made and the connection drops before the answer: the repeat finds it, whole, once."""
     bench.stub.faults.next("/tracing_requests$", method="POST", drop_connection=True, after=True)
