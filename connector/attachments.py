@@ -73,6 +73,16 @@ class Attachments:
                 file.unlink(missing_ok=True)
             folder.rmdir()
 
+    def erase(self, record_id: str) -> int:
+        """Removes whatever of a record is in the spool, half-written files too; how many files."""
+        folder = self._spool / self._hidden(record_id)
+        files = list(folder.iterdir()) if folder.is_dir() else []
+        for file in files:
+            file.unlink(missing_ok=True)
+        if files or folder.is_dir():
+            folder.rmdir()
+        return len(files)
+
     def _file(self, name: str, waiting: _Waiting, delivery: Due, key: DataKey) -> File | None:
         ref = waiting.refs.get(name)
         if ref is None:

@@ -21,14 +21,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.partner import partner
 from connector.commands.referral import referral
+from connector.commands.shell import case_of
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
 from forms.errors import FormError
 
 if TYPE_CHECKING:
-    from connector.ledger.flow import Account, Case, QueueRow
+    from connector.ledger.flow import Account, QueueRow
     from connector.ledger.users import Users
     from connector.model import JSON
     from connector.pipeline import Pipeline
@@ -155,7 +157,7 @@ def keys_new(out: Path | None) -> None:
     from connector import config, setup
 
     if out is None:
-        configured = config.load(_CONFIG[0])
+        configured = config.load(_CONFIG[0], secrets=False)
         if configured.master_key_file is None:
             raise Refused(
                 "keys.no_file", f"`master_key_file` in {configured.path}", "Name a file there, or give --out."
@@ -418,17 +420,6 @@ def _known_target(flow: Pipeline, target: str) -> None:
 # One record
 
 
-def _case(flow: Pipeline, root_id: str) -> Case:
-    from connector.model import bare_uuid
-
-    case = flow.ledger.case(bare_uuid(root_id))
-    if case is None:
-        raise Refused(
-            "record.unknown", f"root id {root_id}", "Give `meta/rootUuid` of a submission that has been pulled."
-        )
-    return case
-
-
 @main.command()
 @click.argument("root_id")
 @click.option("--target", required=True)
@@ -439,7 +430,7 @@ def preview(flow: Pipeline, root_id: str, target: str, json_: bool) -> None:
     from connector.previews import explain
 
     _known_target(flow, target)
-    told = explain(flow, _case(flow, root_id), target)
+    told = explain(flow, case_of(flow, root_id), target)
     if json_:
         _print_json(told)
         return
@@ -464,7 +455,7 @@ def preview(flow: Pipeline, root_id: str, target: str, json_: bool) -> None:
 @_with_pipeline
 def withdraw(flow: Pipeline, root_id: str, recipient: str | None, reason: str) -> None:
     """Take consent back: stop what is queued, and tell whoever holds the record to remove it."""
-    told = flow.withdraw(_case(flow, root_id), recipient, reason, _actor())
+    told = flow.withdraw(case_of(flow, root_id), recipient, reason, _actor())
     click.echo(f"withdrawn; told to remove it: {', '.join(told) or 'nobody had it'}")
 
 
@@ -563,6 +554,7 @@ def user_list(flow: Pipeline, json_: bool) -> None:
         )
 
 
+main.add_command(erase)
 main.add_command(referral)
 main.add_command(partner)
 

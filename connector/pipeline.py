@@ -198,6 +198,10 @@ class Pipeline:
             case, recipient, reason, actor, lambda target: recipient is None or self._is(target, recipient)
         )
 
+    def forget_files(self, case: Case) -> int:
+        """Removes what of a submission's files is in the spool; how many."""
+        return self._attachments.erase(case.record_id)
+
     def _is(self, target: str, recipient: str) -> bool:
         audience = self.audiences.get(target)
         names = {target, str(audience.recipient), f"{audience.recipient}:{audience.who}"} if audience else {target}

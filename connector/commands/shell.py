@@ -1,4 +1,4 @@
-"""What the commands on referrals and partners share: the exchange, JSON, tables."""
+"""What the commands share: the flow or the exchange of the configuration, JSON, tables."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from getpass import getuser
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 from connector.errors import Refused
+
+if TYPE_CHECKING:
+    from connector.ledger.flow import Case
+    from connector.pipeline import Pipeline
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +43,34 @@ def with_exchange(command: Callable[P, R]) -> Callable[P, R]:
             ledger.database.close()
 
     return run
+
+
+def with_flow(command: Callable[P, R]) -> Callable[P, R]:
+    """The command's first argument is the flow of the configuration that `silah --config` names."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from connector import config
+        from connector.app import assemble
+
+        flow = assemble(config.load(click.get_current_context().find_root().params.get("config")))
+        try:
+            return command(flow, *args, **kwargs)  # type: ignore[arg-type] # click passes the rest by keyword
+        finally:
+            flow.ledger.database.close()
+
+    return run
+
+
+def case_of(flow: Pipeline, root_id: str) -> Case:
+    """The submission that *root_id* names, with or without `uuid:`; raises `Refused`."""
+    from connector.model import bare_uuid
+
+    case = flow.ledger.case(bare_uuid(root_id))
+    if case is None:
+        advice = "Give `meta/rootUuid` of a submission that has been pulled."
+        raise Refused("record.unknown", f"root id {root_id}", advice)
+    return case
 
 
 def read_object(file: Path) -> Mapping[str, object]:

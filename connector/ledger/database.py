@@ -1,12 +1,14 @@
 """The door to the database: one way to write, one way to read, the same on SQLite and PostgreSQL.
 
-On SQLite every write of a process goes through one thread that commits many of them together (group commit): a
-write returns only when it is durable (WAL, synchronous=FULL). Other processes (the command line beside a running
-server) write to the same file; SQLite's own lock orders them.
+Every write of a process goes through one thread that commits many of them together (group commit): a write returns
+only when it is durable (SQLite: WAL, synchronous=FULL; PostgreSQL: synchronous_commit). Writes of several processes
+follow one another: SQLite locks its file, on PostgreSQL every group takes one advisory lock first. So a write always
+sees all that was written before it, the audit is one chain, and no write has to be made twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,17 +20,20 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from connector.errors import SilahError
+from connector.errors import Misconfigured, SilahError
 from connector.ledger import schema
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 (an item)
 _GROUP = 128
 _BUSY_SECONDS = 30
+_WRITE_LOCK = 0x51_1A_4  # the advisory lock of whoever writes to a ledger on PostgreSQL
+# A machine that is gone lets go of its locks within seconds.
+_POSTGRES = "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c synchronous_commit=on"
 
 
 class LedgerUnavailable(SilahError):
@@ -73,19 +78,18 @@ class Database:
         self.embedded = url.startswith("sqlite")
         if self.embedded:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._reading = self._engine("BEGIN", pool=8)
-        self._writing = self._engine("BEGIN IMMEDIATE", pool=1) if self.embedded else self._reading
+        self._reading = self._sqlite("BEGIN", pool=8) if self.embedded else self._postgres(pool=8)
+        self._writing = self._sqlite("BEGIN IMMEDIATE", pool=1) if self.embedded else self._postgres_writer()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         try:
-            schema.metadata.create_all(self._writing)
+            with self._writing.begin() as connection:  # two processes may start at once
+                schema.metadata.create_all(connection)
         except SQLAlchemyError as error:
             raise unavailable(error) from None
 
-    def _engine(self, begin: str, *, pool: int) -> Engine:
-        if not self.embedded:
-            return create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+    def _sqlite(self, begin: str, *, pool: int) -> Engine:
         engine = create_engine(
             self.url,
             pool_size=pool,
@@ -94,6 +98,27 @@ class Database:
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    def _postgres(self, *, pool: int, isolation: IsolationLevel = "REPEATABLE READ") -> Engine:
+        try:
+            return create_engine(
+                self.url,
+                pool_size=pool,
+                max_overflow=8,
+                pool_pre_ping=True,
+                isolation_level=isolation,
+                connect_args={"options": _POSTGRES, "connect_timeout": _BUSY_SECONDS},
+            )
+        except ModuleNotFoundError as error:
+            advice = "Install it: pip install 'silah[postgres]'."
+            raise Misconfigured("config.no_driver", f"`database` ({error.name} is not installed)", advice) from None
+
+    def _postgres_writer(self) -> Engine:
+        """After the lock was taken each statement sees all that others committed: READ COMMITTED, not a snapshot."""
+        engine = self._postgres(pool=1, isolation="READ COMMITTED")
+        lock = f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(lock))
         return engine
 
     @contextmanager
@@ -110,12 +135,6 @@ class Database:
 
         Whatever *job* raises undoes its own changes alone and is raised here.
         """
-        if not self.embedded:
-            try:
-                with self._writing.begin() as connection:
-                    return job(connection)
-            except SQLAlchemyError as error:
-                raise unavailable(error) from None
         future: Future[object] = Future()
         self._put(_Job(job, future))
         return cast("T", future.result())
@@ -132,14 +151,8 @@ class Database:
             return many(connection, [item])[0]
 
         future: Future[T] = Future()
-        if self.embedded:
-            together = cast("Callable[[Connection, Sequence[object]], Sequence[object]]", many)
-            self._put(_Job(alone, cast("Future[object]", future), together, item))
-            return future
-        try:
-            future.set_result(self.write(alone))
-        except Exception as error:  # noqa: BLE001 (the future's owner sees it)
-            future.set_exception(error)
+        together = cast("Callable[[Connection, Sequence[object]], Sequence[object]]", many)
+        self._put(_Job(alone, cast("Future[object]", future), together, item))
         return future
 
     def _put(self, job: _Job) -> None:
@@ -187,6 +200,22 @@ class Database:
             else:
                 job.future.set_exception(raised)
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[Callable[[], bool]]:
+        """A claim on *name* that one process at a time can hold; it goes with the process, also when it is killed.
+
+        Gives a function that takes the claim or looks whether it is still held. On SQLite there is one dispatching
+        process by the lock on its data directory, and the claim is always held.
+        """
+        if self.embedded:
+            yield lambda: True
+            return
+        claim = _Claim(self._reading, name)
+        try:
+            yield claim.held
+        finally:
+            claim.let_go()
+
     def healthy(self) -> bool:
         """Whether a read and a durable write work at this moment."""
         try:
@@ -194,6 +223,20 @@ class Database:
         except (LedgerUnavailable, OperationalError):
             return False
         return True
+
+    def settle(self) -> None:
+        """Moves what the write-ahead log holds into the database file and empties the log.
+
+        Deleted bytes are overwritten in the file (`secure_delete`), but the log keeps the pages as they were until this.
+        A reader that is busy in another process may keep a part of it; the next call, or closing, gets that.
+        """
+        if not self.embedded:
+            return
+        raw = self._reading.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        finally:
+            raw.close()
 
     def close(self) -> None:
         """Writes what was asked before, then lets go of the database."""
@@ -204,6 +247,39 @@ class Database:
             thread.join()
         self._reading.dispose()
         self._writing.dispose()
+
+
+class _Claim:
+    """A session's advisory lock on PostgreSQL, on a connection of its own."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        self._connection: Connection | None = None
+
+    def held(self) -> bool:
+        """Takes it when it is free; False when another holds it or the database is away (then it was lost)."""
+        try:
+            if self._connection is not None:
+                self._connection.execute(text("SELECT 1"))
+                return True
+            return self._take()
+        except SQLAlchemyError:
+            self.let_go()
+            return False
+
+    def _take(self) -> bool:
+        self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        taken = self._connection.execute(text("SELECT pg_try_advisory_lock(:name)"), {"name": self._number}).scalar_one()
+        if not taken:
+            self.let_go()
+        return bool(taken)
+
+    def let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()  # the lock goes with the session, which no pool may keep
+            connection.close()
 
 
 _Outcome = tuple[_Job, object, BaseException | None]

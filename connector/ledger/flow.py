@@ -334,7 +334,7 @@ class Ledger:
     def known_by_root(self, server: str, form_id: str, roots: Sequence[str]) -> dict[str, Known]:
         found: dict[str, Known] = {}
         with self.database.reading() as connection:
-            for some in _chunks(roots):
+            for some in chunks(roots):
                 rows = connection.execute(
                     select(submissions).where(*_case(server, form_id), submissions.c.root_id.in_(some))
                 )
@@ -347,7 +347,7 @@ class Ledger:
 
         def job(connection: Connection) -> int:
             changed = _Intake(self, connection, routes).store(batch)
-            for some in _chunks(done):
+            for some in chunks(done):
                 connection.execute(update(receipts).where(receipts.c.id.in_(some)).values(state="read", error=None))
             return changed
 
@@ -440,7 +440,7 @@ class Ledger:
         """Marks submissions as `gone`, `vanished`, `kept` or `listed`: their queue is held or goes on, nothing is sent by this."""
 
         def job(connection: Connection) -> None:
-            for some in _chunks(ids):
+            for some in chunks(ids):
                 where = (submissions.c.id.in_(some), submissions.c.presence != presence)
                 changed = connection.execute(select(submissions.c.record_id).where(*where)).scalars().all()
                 audit.append_all(connection, self.now(), [Entry(presence, record_id=record) for record in changed])
@@ -529,7 +529,7 @@ class Ledger:
     def maybe_holds(self, submission_id: int, target: str) -> bool:
         """Whether *target* may hold the record: something was sent and no withdrawal was acknowledged since."""
         with self.database.reading() as connection:
-            return _maybe_holds(connection, submission_id, target)
+            return maybe_holds(connection, submission_id, target)
 
     def begin(self, delivery: Due, content: str) -> bool:
         """Pins what the key stands for and counts the attempt, durably, before anything is sent.
@@ -606,10 +606,10 @@ class Ledger:
         ]
         audit.append_all(connection, self.now(), entries)
         for one, _, _, withdraw in held:
-            if withdraw and _maybe_holds(connection, one.submission_id, one.target):
-                _close_open(connection, one.submission_id, one.target)
+            if withdraw and maybe_holds(connection, one.submission_id, one.target):
+                close_open(connection, one.submission_id, one.target)
                 made = milliseconds(self.now())
-                _make(connection, one.submission_id, one.version, one.target, Action.WITHDRAW, made)
+                make_delivery(connection, one.submission_id, one.version, one.target, Action.WITHDRAW, made)
         return [None] * len(items)
 
     def _finish(
@@ -867,7 +867,7 @@ class _Intake:
     def _existing(self, batch: Sequence[Prepared]) -> dict[tuple[str, str, str], Row[Any]]:
         ids = [one.submission.record_id for one in batch]
         found = {}
-        for some in _chunks(ids):
+        for some in chunks(ids):
             for row in self._connection.execute(select(submissions).where(submissions.c.record_id.in_(some))):
                 found[(row.server, row.form_id, row.root_id)] = row
         return found
@@ -878,7 +878,7 @@ class _Intake:
         keys = {one.submission.record_id: self._master.new_data_key() for one in fresh}
         self._connection.execute(insert(submissions), [self._row(one) for one in fresh])
         ids: dict[str, int] = {}
-        for some in _chunks(list(keys)):
+        for some in chunks(list(keys)):
             query = select(submissions.c.record_id, submissions.c.id).where(submissions.c.record_id.in_(some))
             ids.update(self._connection.execute(query).all())
         self._connection.execute(insert(data_keys), [self._wrapped(record, key) for record, key in keys.items()])
@@ -930,17 +930,22 @@ class _Intake:
         self._replace_version(row, version, one)
         if row.state == "live" and one.fault is None:
             for target in self._routes(one.submission.form_id):
-                _close_open(self._connection, row.id, target)
-                _make(self._connection, row.id, version, target, Action.UPSERT, self._at)
+                close_open(self._connection, row.id, target)
+                make_delivery(self._connection, row.id, version, target, Action.UPSERT, self._at)
         audit.append(self._connection, self._now, self._entry(one, version))
         return True
 
     def _refresh(self, row: Row[Any], one: Prepared) -> None:
-        """Nothing new but perhaps its place on the server (deleted and sent again): files are fetched from there."""
-        if row.state == "erased" or row.ord == one.submission.order:
+        """Nothing new but perhaps its place on the server (deleted and sent again): files are fetched from there.
+
+        Of an erased one the ids alone are kept, so that it is not read again at every sweep.
+        """
+        place = {"ord": one.submission.order, "instance_id": one.submission.instance_id}
+        if (row.ord, row.instance_id) == tuple(place.values()):
             return
-        self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(ord=one.submission.order))
-        self._replace_version(row, row.version, one)
+        self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(place))
+        if row.state != "erased":
+            self._replace_version(row, row.version, one)
 
     def _back(self, row: Row[Any]) -> None:
         if row.presence != "listed":
@@ -991,16 +996,16 @@ class _Withdrawal:
         self._note(recipient or EVERYONE)
         query = select(deliveries.c.target).where(deliveries.c.submission_id == self._case.id).distinct()
         targets = [target for target in self._connection.execute(query).scalars() if reached(target)]
-        told = [target for target in targets if _maybe_holds(self._connection, self._case.id, target)]
+        told = [target for target in targets if maybe_holds(self._connection, self._case.id, target)]
         version = self._case.version + 1 if told else self._case.version
         values: dict[str, object] = {"version": version, "changed_at": self._at, "touched": submissions.c.touched + 1}
-        if recipient is None:
+        if recipient is None and self._case.state != "erased":
             values["state"] = "withdrawn"
         self._connection.execute(update(submissions).where(submissions.c.id == self._case.id).values(values))
         for target in targets:
-            _close_open(self._connection, self._case.id, target)
+            close_open(self._connection, self._case.id, target)
             if target in told:
-                _make(self._connection, self._case.id, version, target, Action.WITHDRAW, self._at)
+                make_delivery(self._connection, self._case.id, version, target, Action.WITHDRAW, self._at)
         detail = {"reason": self._reason, "recipient": recipient or EVERYONE}
         audit.append(self._connection, self._now, Entry("withdrawn", self._actor, self._case.record_id, detail=detail))
         return told
@@ -1111,7 +1116,7 @@ def _approval(connection: Connection, submission_id: int, version: int, target: 
     return Approval(row.approved_version == version, frozenset(users), frozenset(withdrawn))
 
 
-def _maybe_holds(connection: Connection, submission_id: int, target: str) -> bool:
+def maybe_holds(connection: Connection, submission_id: int, target: str) -> bool:
     return bool(
         connection.execute(
             select(
@@ -1130,10 +1135,10 @@ def _remake(connection: Connection, delivery: Due, at: int) -> None:
     connection.execute(
         update(deliveries).where(deliveries.c.id == delivery.id).values(state="superseded", error="content.changed")
     )
-    _make(connection, delivery.submission_id, delivery.version, delivery.target, delivery.action, at)
+    make_delivery(connection, delivery.submission_id, delivery.version, delivery.target, delivery.action, at)
 
 
-def _close_open(connection: Connection, submission_id: int, target: str) -> None:
+def close_open(connection: Connection, submission_id: int, target: str) -> None:
     """A newer delivery takes the place of whatever is open for this submission and target."""
     connection.execute(
         update(deliveries)
@@ -1142,7 +1147,9 @@ def _close_open(connection: Connection, submission_id: int, target: str) -> None
     )
 
 
-def _make(connection: Connection, submission_id: int, version: int, target: str, action: Action, at: int) -> None:
+def make_delivery(
+    connection: Connection, submission_id: int, version: int, target: str, action: Action, at: int
+) -> None:
     revision = connection.execute(
         select(func.count())
         .select_from(deliveries)
@@ -1295,6 +1302,6 @@ def _receipt_row(row: Row[Any]) -> QueueRow:
     )
 
 
-def _chunks(items: Sequence[int] | Sequence[str]) -> Iterable[Sequence[int] | Sequence[str]]:
+def chunks(items: Sequence[int] | Sequence[str]) -> Iterable[Sequence[int] | Sequence[str]]:
     for start in range(0, len(items), _BATCH):
         yield items[start : start + _BATCH]

@@ -14,6 +14,10 @@ from connector.model import Receipt
 # What makes a repeated delivery harmless at this kind of target; the dashboard shows it.
 Effect = Literal["key honoured", "upsert", "lookup first", "at least once"]
 
+# What a delivered withdrawal means at this kind of target: the record is gone there, it can only be switched off, or
+# whoever runs the system was told and it is their duty now.
+Removal = Literal["removed", "disabled", "told"]
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -29,6 +33,7 @@ class Target(Protocol):
 
     name: str
     effect: Effect
+    removal: Removal
 
     def deliver(self, release: Release) -> Receipt:
         """Makes the target hold (or remove) the release, once per `release.key`; raises `TargetError`."""

@@ -36,7 +36,7 @@ from connector.disclosure import Release
 from connector.errors import Misconfigured, TargetError
 from connector.model import JSON, Action, Receipt
 from connector.outbound import Answer, Caller, Unreachable
-from connector.targets import Effect, Health
+from connector.targets import Effect, Health, Removal
 from connector.targets.folder import Folder
 from connector.targets.mapping import KindMapping, read_mapping
 from connector.targets.replies import health_of, json_of, refused, unhealthy, unreachable
@@ -60,6 +60,7 @@ class Dhis2:
     """The numbers of one DHIS2 that come from Silah alone."""
 
     effect: Effect = "key honoured"
+    removal: Removal = "removed"
 
     def __init__(self, name: str, config: Target) -> None:
         self.name = name

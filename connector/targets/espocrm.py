@@ -22,7 +22,7 @@ from connector.disclosure import Release
 from connector.errors import TargetError
 from connector.model import JSON, Action, File, Receipt
 from connector.outbound import Answer, Caller, Unreachable
-from connector.targets import Effect, Health
+from connector.targets import Effect, Health, Removal
 from connector.targets.mapping import KindMapping, Rows, read_mapping
 from connector.targets.replies import json_of, refused, unhealthy, unreachable
 
@@ -39,6 +39,7 @@ class EspoCrm:
     """One EspoCRM, written to as one API user."""
 
     effect: Effect = "lookup first"
+    removal: Removal = "removed"
 
     def __init__(self, name: str, config: Target) -> None:
         self.name = name

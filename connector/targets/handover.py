@@ -27,7 +27,7 @@ from connector.config import Target
 from connector.disclosure import Release
 from connector.errors import Misconfigured, TargetError
 from connector.model import Action, Receipt
-from connector.targets import Effect, Health
+from connector.targets import Effect, Health, Removal
 from connector.targets.casefile import case_file
 from connector.targets.folder import Folder
 from connector.targets.rest import body_of
@@ -45,6 +45,7 @@ class Handover:
     """The hand-over folder of one recipient."""
 
     effect: Effect = "key honoured"
+    removal: Removal = "told"
 
     def __init__(self, name: str, config: Target) -> None:
         self.name = name

@@ -24,7 +24,7 @@ from connector.disclosure import Release
 from connector.errors import TargetError
 from connector.model import JSON, Action, File, Receipt
 from connector.outbound import Answer, Caller, Unreachable
-from connector.targets import Effect, Health
+from connector.targets import Effect, Health, Removal
 from connector.targets.mapping import KindMapping, Rows, read_mapping
 from connector.targets.replies import json_of, refused, unhealthy, unreachable
 
@@ -51,6 +51,7 @@ class Primero:
     """One Primero instance, written to as one account."""
 
     effect: Effect = "upsert"
+    removal: Removal = "disabled"
 
     def __init__(self, name: str, config: Target, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name

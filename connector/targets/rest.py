@@ -18,7 +18,7 @@ from connector.disclosure import Release
 from connector.errors import Misconfigured
 from connector.model import JSON, Action, Receipt
 from connector.outbound import Caller, Unreachable
-from connector.targets import Effect, Health
+from connector.targets import Effect, Health, Removal
 from connector.targets.replies import health_of, refused, unreachable
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 (what a secret begins with)
@@ -32,6 +32,7 @@ class Rest:
     """One REST target. Any 2xx is its receipt; the body of its answer is not looked at."""
 
     effect: Effect = "key honoured"
+    removal: Removal = "told"
 
     def __init__(self, name: str, config: Target, *, clock: Callable[[], float] = time.time) -> None:
         self.name = name

@@ -25,7 +25,7 @@ from connector.config import Target
 from connector.disclosure import Release
 from connector.errors import TargetError
 from connector.model import Action, Receipt
-from connector.targets import Effect, Health
+from connector.targets import Effect, Health, Removal
 from connector.targets.casefile import case_file
 from connector.targets.folder import Folder
 from connector.targets.spreadsheet import as_csv, as_xlsx, lines_of
@@ -40,6 +40,7 @@ class Workbook:
     """The workbooks of one target."""
 
     effect: Effect = "upsert"
+    removal: Removal = "removed"
 
     def __init__(self, name: str, config: Target) -> None:
         self.name = name
