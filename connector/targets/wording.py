@@ -62,7 +62,7 @@ class Wording:
         names = path.replace("[]", "").split(".")
         parts = self._parts(names)
         if parts is None:
-            return self._label(".".join(names))
+            parts = [self._label(".".join(names))]
         whole = [self.section(names[0]) if len(names) > 1 and not inside else "", *parts]
         return BETWEEN.join(part for part in whole if part)
 
