@@ -1,7 +1,11 @@
 """The gates of referrals, for `make gates`: name, file, what stands there, what is put instead, the tests that hold it."""
 
 _EXCHANGE, _DISCLOSURE = "tests/referrals/test_exchange.py", "tests/referrals/test_disclosure.py"
-_LEDGER, _GATE, _ENVELOPE = "connector/ledger/referrals.py", "connector/referrals/gate.py", "connector/referrals/envelope.py"
+_LEDGER, _GATE, _ENVELOPE = (
+    "connector/ledger/referrals.py",
+    "connector/referrals/gate.py",
+    "connector/referrals/envelope.py",
+)
 
 GATES = (
     ("referral: identity after acceptance", _GATE, "    if state not in UNDER_WAY:", "    if False:", _DISCLOSURE),
@@ -9,7 +13,7 @@ GATES = (
     ("referral: consent still good", _GATE, "    if not consent.given <= now < consent.expires:", "    if False:", _DISCLOSURE),
     (
         "referral: consent before sending", "connector/referrals/exchange.py",
-        "        if refused:\n            advice = \"Ask the person", "        if False:\n            advice = \"Ask the person", _DISCLOSURE,
+        '        if refused:\n            advice = "Ask the person', '        if False:\n            advice = "Ask the person', _DISCLOSURE,
     ),
     (
         "referral: sensitive reasons wait", "connector/referrals/referral.py",

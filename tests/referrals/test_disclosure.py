@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from connector.errors import NotASubmission, Refused
+from connector.referrals.gate import clear
+from connector.referrals.machine import State
+from connector.referrals.messages import Disclosed
+from connector.referrals.referral import Identity, Opening, PartnerConsent
 from tests.referrals.nodes import CANARIES, Machine, Pair, draft
 
 CODES = {
@@ -250,3 +254,34 @@ def test_only_the_partner_can_open_a_message(pair: Pair) -> None:
 
     with pytest.raises(NotASubmission):
         pair.sender.opened(pair.to_receiver.log[0])
+
+
+def test_what_was_cancelled_before_it_was_told_is_not_told(pair: Pair) -> None:
+    """Accepted, the identity waits for the line, the sender cancels: the second step says that it is closed, and no more."""
+    referral_id = pair.delivered()
+    pair.receiver.do(referral_id, "accept")
+    pair.send_back()
+    pair.sender.do(referral_id, "cancel")
+    pair.settle()
+
+    assert ("cancelled", "cancelled") == pair.states(referral_id)
+    assert set() == leaks("".join(pair.receiver.opened(sent) for sent in pair.to_receiver.log))
+    assert "referral_closed" == pair.sender.show(referral_id).result
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_the_gate_opens_while_work_is_under_way(state: State) -> None:
+    """Accepted, begun or on hold: told. In every other state, draft to withdrawn, it is not."""
+    now = datetime.now(UTC)
+    consent = PartnerConsent(recipient="shelter", given=now, expires=now + timedelta(days=1))
+    opening = Opening.model_validate(
+        {
+            "kind": "referral",
+            "priority": "normal_2w",
+            "case_code": "10112345672",
+            "services_requested": ["education_service"],
+        }
+    )
+    decided = clear(state, opening, Identity(name="Zahra"), consent, frozenset({"shelter"}), now)
+
+    assert isinstance(decided, Disclosed) == (state in {State.ACCEPTED, State.IN_PROGRESS, State.ON_HOLD})
