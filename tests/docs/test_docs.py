@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from connector.app import SERVERS, TARGETS
 from connector.cli import main
-from connector.config import Config, Dispatch, Figures, Server, Target
+from connector.config import Config, Dispatch, Figures, FormKey, Server, Target
 from connector.model import Recipient
 from connector.sandbox.demo import REQUESTS
 from connector.transforms.registry import RECORDS
@@ -99,6 +99,12 @@ def test_every_setting_is_described_with_its_default(heading: str) -> None:
         for name, field in fields.items()
     }
     assert defaults == described
+
+
+def test_the_keys_of_an_encrypted_form_are_described() -> None:
+    """`[servers.<name>.form_keys.<form>]` has keys of the server's table and no other."""
+    described = {key for cells in rows(section(page("docs/running.md"), "Servers")) for key in codes_in(cells[0])}
+    assert set() == set(FormKey.model_fields) - described
 
 
 def written(value: object) -> str:
