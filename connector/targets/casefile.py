@@ -81,7 +81,7 @@ class _Page:
 
     def _titles(self, name: str) -> tuple[str, str]:
         if not name:
-            return self._both_words("request")
+            return self._both_words("general")
         return self._english.section(name), self._other.section(name) if self._other else ""
 
     def _leaf(self, path: str, value: JSON) -> str:
