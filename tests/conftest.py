@@ -28,6 +28,7 @@ from connector.setup import new_key
 from forms.compiler import build
 from forms.engines import convert
 from forms.tables import LANGUAGES
+from tests import postgres as postgres_server
 from tests.engines.javarosa import Filled, fill, media_of
 
 OWN_ACCOUNT = "silah_account"
@@ -126,6 +127,7 @@ class Node:
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)
     server: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    database: str = "sqlite:///var/silah.db"
     _flow: Pipeline | None = None
 
     @property
@@ -145,7 +147,7 @@ class Node:
             "forms": {"tracing_request": self.asset}, **self.server,
         }  # fmt: skip
         return {
-            "society": "SY-RC", "database": "sqlite:///var/silah.db", "data_dir": "var", "master_key_file": "keys/master.key",
+            "society": "SY-RC", "database": self.database, "data_dir": "var", "master_key_file": "keys/master.key",
             "servers": {"kobo": server}, "targets": targets, **self.extra,
         }  # fmt: skip
 
@@ -212,8 +214,31 @@ class Node:
         return [(row.state, row.error) for row in self.rows(target)]
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Server]:
+    """A PostgreSQL server, started by the first test that needs one."""
+    server = postgres_server.Server()
+    yield server
+    server.close()
+
+
+TIERS = ["embedded", *(["postgres"] if postgres_server.wanted() else [])]
+
+
+@pytest.fixture
+def tier() -> str:
+    """`embedded`; a test that holds on both tiers is marked `parametrize("tier", TIERS)`."""
+    return "embedded"
+
+
+@pytest.fixture
+def database(tier: str, request: pytest.FixtureRequest) -> str:
+    """The address of an empty database of *tier*."""
+    return request.getfixturevalue("postgres").database() if tier == "postgres" else "sqlite:///var/silah.db"
+
+
 @pytest.fixture(name="node")
-def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[Node]:
     monkeypatch.setenv("KOBO_TOKEN", KOBO_TOKEN)
     monkeypatch.setenv("KOBO_WEBHOOK_SECRET", HOOK_SECRET)
     monkeypatch.setenv("SIGNING", SIGNING)
@@ -238,6 +263,7 @@ def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
         receivers,
         recorders,
         {name: one.url + "/rfl" for name, one in served.items()},
+        database=database,
     )
     yield node
     node.close()

@@ -270,7 +270,9 @@ class _Claim:
 
     def _take(self) -> bool:
         self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        taken = self._connection.execute(text("SELECT pg_try_advisory_lock(:name)"), {"name": self._number}).scalar_one()
+        taken = self._connection.execute(
+            text("SELECT pg_try_advisory_lock(:name)"), {"name": self._number}
+        ).scalar_one()
         if not taken:
             self.let_go()
         return bool(taken)

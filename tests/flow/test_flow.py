@@ -6,12 +6,15 @@ import io
 import json
 from typing import Any
 
+import pytest
 from PIL import Image
 from standardwebhooks.webhooks import Webhook
 
 from connector.sandbox.kobo import KoboSandbox
-from tests.conftest import OWN_ACCOUNT, SIGNING, FillIn, Node, edited
+from tests.conftest import OWN_ACCOUNT, SIGNING, TIERS, FillIn, Node, edited
 from tests.people import request
+
+pytestmark = pytest.mark.parametrize("tier", TIERS)
 
 
 def picture(colour: str = "teal") -> bytes:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from connector.errors import ServerError
-from tests.conftest import OWN_ACCOUNT, FillIn, Node, edited
+from tests.conftest import OWN_ACCOUNT, TIERS, FillIn, Node, edited
 from tests.people import request
+
+pytestmark = pytest.mark.parametrize("tier", TIERS)
 
 
 def take_in_many(node: Node, fill_in: FillIn, number: int) -> list[dict[str, Any]]:
