@@ -230,3 +230,69 @@ def take_over(exchange: Exchange, id_: str, user: str) -> None:
     """Note on the hand-over list who looks after a referral now."""
     exchange.referrals.take_over(id_, user)
     click.echo(f"{id_} is looked after by {user}")
+
+
+@referral.command("handover")
+@click.option(
+    "--language", type=click.Choice(["en", "ar", "fa", "fr"]), default="en", show_default=True, help="Of the page."
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page as HTML; default: standard output."
+)
+@with_exchange
+def handover(exchange: Exchange, language: str, out: Path | None) -> None:
+    """The list for the next shift, to print or to read on a phone: codes, due times, duty numbers, no names."""
+    from connector.referrals.handover import handover_page
+
+    page = handover_page(exchange.referrals.rows(), exchange.referrals.now(), language)
+    if out is None:
+        click.echo(page, nl=False)
+    else:
+        out.write_text(page, encoding="utf-8")
+        click.echo(str(out))
+
+
+@referral.group("services")
+def services() -> None:
+    """The service directory: who offers what, for whom, and how many places."""
+
+
+@services.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--partner", help="Whose services these are; default: our own.")
+@with_exchange
+def services_import(exchange: Exchange, file: Path, partner: str | None) -> None:
+    """Take services from HSDS 3 (.json) or a table (.csv, .xlsx), in the place of what was known. Locations are not read."""
+    from connector.ledger.directory import OWN
+    from connector.referrals.directory import read_directory
+
+    holder = exchange.referrals.partner(partner).fingerprint if partner else OWN
+    found = read_directory(file)
+    exchange.directory.replace(holder, found, actor())
+    click.echo(f"{len(found)} services of {partner or 'our own'}")
+
+
+@services.command("list")
+@click.option("--partner", help="Whose services; default: our own, with free places.")
+@as_json
+@with_exchange
+def services_list(exchange: Exchange, partner: str | None, json_: bool) -> None:
+    """Services with the ages and the sex they are for and the places that are free."""
+    if partner:
+        found = [(one, one.places) for one in exchange.directory.of(exchange.referrals.partner(partner).fingerprint)]
+    else:
+        found = exchange.referrals.free_places()
+    if json_:
+        print_json([{**one.model_dump(mode="json"), "free": free} for one, free in found])
+        return
+    print_table(
+        ["service", "name", "track", "branch", "ages", "sex", "free", "agreement until"],
+        [
+            [
+                s.code if s.active else f"{s.code} (closed)", s.name, s.track or "", s.branch,
+                f"{s.min_age or 0}-{'' if s.max_age is None else s.max_age}", s.serves_sex or "",
+                "" if free is None else str(free), str(s.agreement_until or ""),
+            ]
+            for s, free in found
+        ],
+    )  # fmt: skip

@@ -9,6 +9,7 @@ the referral; a withdrawal destroys that key on both sides.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,8 +23,11 @@ from connector.keys import DataKey, MasterKey
 from connector.ledger import audit
 from connector.ledger.audit import Entry
 from connector.ledger.database import Database, milliseconds, moment
+from connector.ledger.directory import OWN, services_of
 from connector.ledger.schema import node_keys, partners, referral_bodies, referral_events, referral_messages, referrals
 from connector.model import JSON, SILAH
+from connector.referrals.directory import Service
+from connector.referrals.directory import refusal as directory_refusal
 from connector.referrals.machine import (
     FINAL,
     UNANSWERED,
@@ -278,6 +282,8 @@ class ReferralLedger:
         refused = refusal(_standing(row, events), event)
         if refused:
             raise Refused(refused, f"referral {row.id}", _ADVICE[refused])
+        if deed is Deed.ACCEPT:
+            self._has_room(connection, row)
         message_id = str(uuid4())
         _log(connection, row.id, message_id, event, actor)
         if deed is not Deed.WITHDRAW or self._clear_way(connection, row.id):
@@ -635,16 +641,35 @@ class ReferralLedger:
         )
         connection.execute(update(referrals).where(late).values(alarmed_at=referrals.c.due_at))
 
-    def open_services(self) -> list[Opening]:
-        """What was asked in the referrals received here that are under way: each holds a place."""
-        query = (
-            select(referral_bodies)
-            .join(referrals, referrals.c.id == referral_bodies.c.referral_id)
-            .where(referrals.c.direction == _IN, referrals.c.state.in_([str(state) for state in UNDER_WAY]))
+    def _has_room(self, connection: Connection, row: Row[Any]) -> None:
+        """Raises unless our own directory, if there is one, still has what is asked for."""
+        opening = self._opening_of(connection, row.id)
+        services = services_of(connection, OWN)
+        refused = (
+            services and opening and directory_refusal(services, opening, self._taken(connection), self.now().date())
         )
+        if refused:
+            advice = "Reject it with that reason, or bring the directory up to date."
+            raise Refused(refused[0], f"service `{refused[1]}`", advice)
+
+    def _taken(self, connection: Connection) -> Mapping[str, int]:
+        """How many referrals under way here hold a place of each service."""
+        states = [str(state) for state in UNDER_WAY]
+        ids = select(referrals.c.id).where(referrals.c.direction == _IN, referrals.c.state.in_(states))
+        bodies = connection.execute(select(referral_bodies).where(referral_bodies.c.referral_id.in_(ids))).all()
+        openings = [self._opening(body) for body in bodies]
+        return Counter(code for opening in openings if opening is not None for code in opening.services_requested)
+
+    def _opening_of(self, connection: Connection, referral_id: str) -> Opening | None:
+        return self._opening(
+            connection.execute(select(referral_bodies).where(referral_bodies.c.referral_id == referral_id)).first()
+        )
+
+    def free_places(self) -> list[tuple[Service, int | None]]:
+        """Our own services, and how many places of each are free; None: not counted."""
         with self.database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [opening for opening in (self._opening(row) for row in rows) if opening is not None]
+            taken, services = self._taken(connection), services_of(connection, OWN)
+        return [(one, None if one.places is None else max(one.places - taken.get(one.code, 0), 0)) for one in services]
 
     def _listed(self, row: Row[Any]) -> ReferralRow:
         due_at = None if row.due_at is None else moment(row.due_at)

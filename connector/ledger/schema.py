@@ -301,3 +301,38 @@ Index(
     sqlite_where=referral_messages.c.state == "due",
     postgresql_where=referral_messages.c.state == "due",
 )
+
+directory = Table(
+    "directory",
+    metadata,
+    Column("holder", String, primary_key=True),  # own, or a partner's fingerprint
+    Column("code", String, primary_key=True),
+    Column("branch", String, primary_key=True),  # empty: all of them
+    Column("name", String, nullable=False),
+    Column("track", String),
+    Column("active", Boolean, nullable=False),
+    Column("min_age", Integer),
+    Column("max_age", Integer),
+    Column("serves_sex", String),  # female, male; empty: everybody
+    Column("places", Integer),  # empty: not counted
+    Column("agreement", String),
+    Column("agreement_until", String),  # the last day, ISO 8601
+    Column("imported_at", BigInteger, nullable=False),
+)
+
+# Figures (connector/ledger/figures.py): counts for good, without identity
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("source", String, nullable=False, index=True),  # keyed hash of the record's id: its next version takes their place
+    Column("day", String, nullable=False, index=True),  # ISO 8601
+    Column("branch", String, nullable=False),
+    Column("service", String, nullable=False),
+    Column("unit", String, nullable=False),
+    Column("sex", String, nullable=False),
+    Column("age_group", String, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("person", String),  # keyed hash of a case code
+)

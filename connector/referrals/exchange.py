@@ -18,11 +18,13 @@ from uuid import UUID
 
 from connector.config import Config
 from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused
+from connector.ledger.directory import Directory
 from connector.ledger.flow import Ledger
 from connector.ledger.referrals import LONGEST_WAIT, Outgoing, Partner, ReferralLedger, Shown, Taken
 from connector.model import Backoff
 from connector.outbound import Answer, Caller, Unreachable
 from connector.referrals import envelope
+from connector.referrals.directory import refusal as directory_refusal
 from connector.referrals.gate import NotTold, clear, consent_refusal
 from connector.referrals.machine import Deed, State
 from connector.referrals.messages import Disclosed, Message, read_message
@@ -55,6 +57,7 @@ class Exchange:
     def __init__(self, config: Config, referrals: ReferralLedger) -> None:
         self._config = config
         self.referrals = referrals
+        self.directory = Directory(referrals.database, referrals.now)
         self._now = referrals.now
         self._backoff: Backoff = config.dispatch.backoff()
 
@@ -94,6 +97,10 @@ class Exchange:
         if refused:
             advice = "Ask the person: a yes for this partner that is good today comes before the referral."
             raise Refused(f"referral.{refused}", "`consent` of the referral", advice)
+        closed = directory_refusal(self.directory.of(partner.fingerprint), draft.opening, {}, self._now().date())
+        if closed:
+            advice = "Call the partner, or import its directory anew; another partner may have what is needed."
+            raise Refused(closed[0], f"service `{closed[1]}` at {partner.name}", advice)
         return self.referrals.show(self.referrals.open(draft, partner, actor))
 
     def act(

@@ -191,8 +191,10 @@ class Pair:
 
     def settle(self) -> None:
         """Sends both ways until nothing is due."""
-        while self.send() + self.send_back():
-            pass
+        for _ in range(100):
+            if not self.send() + self.send_back():
+                return
+        raise AssertionError("there is no end to what is due")
 
     def delivered(self, **changes: Any) -> str:
         """A referral that has arrived."""
