@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -54,7 +54,10 @@ class Attachments:
             return release
         key = self._ledger.data_key(delivery.record_id)
         raw = self._ledger.raw(delivery.submission_id, delivery.version)
-        if key is None or raw is None:
+        if key is None:
+            return release.with_files({})
+        if raw is None:  # its time to be kept was over: where the files are is read again, if the form server has it
+            self._wait_for(delivery)
             return release.with_files({})
         waiting = _files(raw)
         files: dict[str, File] = {}
@@ -83,6 +86,22 @@ class Attachments:
             folder.rmdir()
         return len(files)
 
+    def leftovers(self, in_use: Iterable[str], before: datetime, *, dry_run: bool) -> int:
+        """Removes spooled files older than *before* of records that are not *in_use*; how many files. They come from a
+        process that was stopped between sending and tidying up."""
+        kept = {self._hidden(record_id) for record_id in in_use}
+        found = 0
+        for folder in self._spool.iterdir() if self._spool.is_dir() else ():
+            old = [file for file in folder.iterdir() if file.stat().st_mtime <= before.timestamp()]
+            if folder.name in kept or not old:
+                continue
+            found += len(old)
+            for file in [] if dry_run else old:
+                file.unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        return found
+
     def _file(self, name: str, waiting: _Waiting, delivery: Due, key: DataKey) -> File | None:
         ref = waiting.refs.get(name)
         if ref is None:
@@ -103,7 +122,7 @@ class Attachments:
     def _wait_for(self, delivery: Due) -> None:
         """Devices send large files after the form: they are waited for, then the record goes without."""
         wait: timedelta = self._config.servers[delivery.server].attachments_wait
-        if self._ledger.now() - delivery.made_at < wait:
+        if self._ledger.now() - (delivery.tried_at or self._ledger.now()) < wait:
             self._ledger.read_again(delivery)
             raise ServerError("attachment.not_arrived", f"record {delivery.record_id}", "It is waited for and fetched.")
 

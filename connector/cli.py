@@ -24,6 +24,7 @@ from rich.table import Table
 from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.partner import partner
+from connector.commands.purge import purge
 from connector.commands.referral import referral
 from connector.commands.shell import case_of
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
@@ -555,6 +556,7 @@ def user_list(flow: Pipeline, json_: bool) -> None:
 
 
 main.add_command(erase)
+main.add_command(purge)
 main.add_command(referral)
 main.add_command(partner)
 

@@ -111,6 +111,7 @@ class Server(FormKey):
     attachments_wait: Duration = timedelta(minutes=10)
     files_url: str | None = None  # where a Central that keeps files in S3 storage sends us for them
     timeout: Duration = timedelta(seconds=60)
+    empty_after: Duration | None = None  # kobo: delete there what was delivered and backed up this long ago
     may_be_clear: tuple[str, ...] = ()  # forms that may come in unencrypted although they have a key
     forms: Mapping[str, str] = Field(default_factory=dict)
     form_keys: Mapping[str, FormKey] = Field(default_factory=dict)
@@ -119,6 +120,12 @@ class Server(FormKey):
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         return value if value is None else _http_url(value)
+
+    @model_validator(mode="after")
+    def _can_empty(self) -> Server:
+        if self.empty_after and self.type != "kobo":
+            raise ValueError("`empty_after` is for a kobo server alone; on ODK Central delete by hand")
+        return self
 
 
 class Target(_Section):
@@ -205,6 +212,17 @@ class Dispatch(_Section):
         return Backoff(self.retry_first, self.retry_max, self.retry_for)
 
 
+class Retention(_Section):
+    """`[retention]`: how long what is kept; `silah purge` and a timer of `serve` see to it."""
+
+    raw_answers: Duration = timedelta(days=7)
+    withdrawn: Duration = timedelta(days=30)
+    attempts: Duration = timedelta(days=90)
+    receipts: Duration = timedelta(days=30)
+    spool: Duration = timedelta(days=1)
+    purge_every: Duration = timedelta(hours=6)
+
+
 class Figures(_Section):
     """`[figures]`: what was counted before the system (contract §7)."""
 
@@ -225,6 +243,7 @@ class Config(_Section):
     servers: Mapping[str, Server] = Field(default_factory=dict)
     targets: Mapping[str, Target] = Field(default_factory=dict)
     dispatch: Dispatch = Field(default_factory=Dispatch)
+    retention: Retention = Field(default_factory=Retention)
     figures: Figures = Field(default_factory=Figures)
     _path: Path = PrivateAttr(default=Path(DEFAULT_FILE))
 
@@ -265,8 +284,12 @@ def config_path(given: Path | None = None) -> Path:
     return (given or Path(os.environ.get("SILAH_CONFIG") or DEFAULT_FILE)).absolute()
 
 
-def load(given: Path | None = None) -> Config:
-    """Reads and checks the file and every secret it names; raises `Misconfigured`."""
+def load(given: Path | None = None, *, secrets: bool = True) -> Config:
+    """Reads and checks the file and every secret it names; raises `Misconfigured`.
+
+    Args:
+        secrets: False leaves the secrets alone, for commands that make the first of them.
+    """
     path = config_path(given)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -274,10 +297,10 @@ def load(given: Path | None = None) -> Config:
         raise Misconfigured("config.no_file", str(path), "Write one with `silah init`, or set SILAH_CONFIG.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured("config.not_toml", f"{path}: {error}", "Mend the line that is named.") from None
-    return parse(data, path)
+    return parse(data, path, secrets=secrets)
 
 
-def parse(data: Mapping[str, object], path: Path) -> Config:
+def parse(data: Mapping[str, object], path: Path, *, secrets: bool = True) -> Config:
     """Checks *data* as the contents of *path*."""
     try:
         config = Config.model_validate(data)
@@ -285,6 +308,12 @@ def parse(data: Mapping[str, object], path: Path) -> Config:
         raise _first_fault(error, path) from None
     config._path = path  # noqa: SLF001 (frozen for everybody else)
     _known_forms(config)
+    if secrets:
+        _read_all_secrets(config)
+    return config
+
+
+def _read_all_secrets(config: Config) -> None:
     _read_secrets(config, "", config)
     for name, server in config.servers.items():
         _read_secrets(config, f"servers.{name}.", server)
@@ -294,7 +323,6 @@ def parse(data: Mapping[str, object], path: Path) -> Config:
     for name, target in config.targets.items():
         target._home = config.home  # noqa: SLF001 (set once, here)
         _read_secrets(config, f"targets.{name}.", target)
-    return config
 
 
 def environment(name: str) -> str | None:

@@ -26,6 +26,7 @@ from connector.attachments import Attachments
 from connector.config import Config
 from connector.disclosure import Approvals, Release, Stamp, Waiting, Withheld
 from connector.errors import KeyUnavailable, ServerError, SilahError, TargetError, TransformError
+from connector.figures.facts import facts_of
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
 from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
@@ -171,7 +172,9 @@ class Pipeline:
             record = to_record(submission)
         except TransformError as error:
             return Prepared(submission, digest, approved, raw, None, (error.code, error.where))
-        return Prepared(submission, digest, approved, raw, record.model_dump_json(exclude_defaults=True).encode())
+        stored = record.model_dump_json(exclude_defaults=True).encode()
+        facts = facts_of(record, submission.submitted_at.date())
+        return Prepared(submission, digest, approved, raw, stored, facts=facts)
 
     # Pull
 
@@ -201,6 +204,10 @@ class Pipeline:
     def forget_files(self, case: Case) -> int:
         """Removes what of a submission's files is in the spool; how many."""
         return self._attachments.erase(case.record_id)
+
+    def forget_leftovers(self, in_use: Iterable[str], before: datetime, *, dry_run: bool) -> int:
+        """Removes old files in the spool of records that are not *in_use*; how many."""
+        return self._attachments.leftovers(in_use, before, dry_run=dry_run)
 
     def _is(self, target: str, recipient: str) -> bool:
         audience = self.audiences.get(target)

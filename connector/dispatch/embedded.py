@@ -18,6 +18,7 @@ from pathlib import Path
 from connector.errors import Refused, SilahError
 from connector.ledger.flow import Due
 from connector.pipeline import Pipeline
+from connector.purging import purge
 
 log = logging.getLogger("silah.dispatch")
 
@@ -68,6 +69,8 @@ class Dispatcher:
             threading.Thread(target=self._loop, args=(self._wake, self._schedule), name="dispatch", daemon=True),
         ]
         self._threads.append(threading.Thread(target=self._reports, name="reports", daemon=True))
+        if pipeline.config.retention.purge_every:
+            self._threads.append(threading.Thread(target=self._purges, name="purge", daemon=True))
         for server, config in pipeline.config.servers.items():
             if config.reconcile_every > timedelta(0) or config.reconcile_on_start:
                 self._threads.append(
@@ -130,6 +133,14 @@ class Dispatcher:
                 self._pipeline.report_back()
             except SilahError as error:
                 log.warning("%s while reporting back: %s", error.code, error.next_step)
+
+    def _purges(self) -> None:
+        """Lets go what has been kept long enough, on the timer."""
+        while not self._stopping.wait(self._pipeline.config.retention.purge_every.total_seconds()):
+            try:
+                purge(self._pipeline, "silah")
+            except SilahError as error:
+                log.warning("%s while purging: %s", error.code, error.next_step)
 
     def _sweeps(self, server: str) -> None:
         """Pulls at start and on the timer."""

@@ -1,19 +1,27 @@
-"""What the ledger forgets, and what it can say about that: erasure, and who may still hold what was erased."""
+"""What the ledger forgets, and what it can say about that: erasure, keeping times, and who may still hold what."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Table as SqlTable
 
 from connector.ledger import audit
 from connector.ledger.audit import Entry
-from connector.ledger.database import milliseconds
-from connector.ledger.flow import OPEN, Case, Ledger, close_open, make_delivery, maybe_holds
-from connector.ledger.schema import data_keys, deliveries, submissions, versions
-from connector.model import Action
+from connector.ledger.database import milliseconds, moment
+from connector.ledger.flow import OPEN, Case, Ledger, as_case, chunks, close_open, make_delivery, maybe_holds
+from connector.ledger.schema import attempts, data_keys, deliveries, meta, receipts, submissions, versions
+from connector.model import JSON, Action
+
+_UNSETTLED = ("due", "waiting", "parked")
+_ENDED = ("delivered", "superseded", "discarded", "withheld")
+_BACKED_UP = "backed_up_at"
+_Work = Callable[[Sequence[Any], Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +94,124 @@ class Care:
                 before = newest.get(row.target, Holding(row.target, None, None))
                 newest[row.target] = Holding(row.target, row.state, row.error) if withdrawal else before
         return [newest[name] for name in sorted(newest)]
+
+    # Keeping times
+
+    def empty_answers(self, before: datetime, *, dry_run: bool) -> int:
+        """Empties the answers as they were read, and the records of older versions, of submissions that were settled
+        *before*; how many submissions. The newest record stays: for resending, review and matching."""
+        query = _long_settled(milliseconds(before)).where(_has_more_than_its_record())
+        return self._in_batches(query, _empty_all_but_the_record, dry_run=dry_run)
+
+    def withdrawn_before(self, before: datetime) -> list[Case]:
+        """Submissions whose consent was taken back, and whose holders have all taken the word, *before*."""
+        where = (submissions.c.state == "withdrawn", submissions.c.changed_at <= milliseconds(before), _settled())
+        with self._ledger.database.reading() as connection:
+            return [as_case(row) for row in connection.execute(select(submissions).where(*where))]
+
+    def forget_attempts(self, before: datetime, *, dry_run: bool) -> int:
+        """Removes attempts *before* of deliveries that have ended; how many."""
+        ended = select(deliveries.c.id).where(deliveries.c.state.in_(_ENDED))
+        where = and_(attempts.c.at <= milliseconds(before), attempts.c.delivery_id.in_(ended))
+        return self._remove(attempts, where, dry_run=dry_run)
+
+    def forget_receipts(self, before: datetime, *, dry_run: bool) -> int:
+        """Removes the receipts of bells that were followed and kept *before*; how many."""
+        where = and_(receipts.c.state.in_(("read", "void")), receipts.c.kept_at <= milliseconds(before))
+        return self._remove(receipts, where, dry_run=dry_run)
+
+    def in_use(self) -> list[str]:
+        """Record ids of submissions of which something is still to be sent: their files in the spool stay."""
+        query = select(submissions.c.record_id).where(~_settled(), submissions.c.state != "erased")
+        with self._ledger.database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def done_with(self, server: str, form_id: str, before: datetime) -> list[Case]:
+        """Submissions that the form server need not keep: listed, live, delivered to all that may have them, last touched
+        *before*, and in a backup since."""
+        backed_up = self.backed_up_at()
+        if backed_up is None:
+            return []
+        delivered = exists().where(deliveries.c.submission_id == submissions.c.id, deliveries.c.state == "delivered")
+        query = _long_settled(milliseconds(before)).where(
+            submissions.c.server == server, submissions.c.form_id == form_id, submissions.c.presence == "listed",
+            submissions.c.state == "live", submissions.c.changed_at < milliseconds(backed_up), delivered,
+        )  # fmt: skip
+        with self._ledger.database.reading() as connection:
+            ids = select(submissions).where(submissions.c.id.in_(query))
+            return [as_case(row) for row in connection.execute(ids.order_by(submissions.c.ord))]
+
+    def backed_up_at(self) -> datetime | None:
+        """When the newest verified backup was begun."""
+        with self._ledger.database.reading() as connection:
+            value = connection.execute(select(meta.c.value).where(meta.c.key == _BACKED_UP)).scalar()
+        return moment(int(value)) if value else None
+
+    def backed_up(self, at: datetime) -> None:
+        """Notes that a backup begun *at* was verified."""
+
+        def job(connection: Connection) -> None:
+            connection.execute(delete(meta).where(meta.c.key == _BACKED_UP))
+            connection.execute(meta.insert().values(key=_BACKED_UP, value=str(milliseconds(at))))
+
+        self._ledger.database.write(job)
+
+    def note(self, event: str, actor: str, detail: Mapping[str, JSON]) -> None:
+        """One row of the audit."""
+        entry = Entry(event, actor, detail=detail)
+        self._ledger.database.write(lambda connection: audit.append(connection, self._ledger.now(), entry))
+
+    def _remove(self, table: SqlTable, where: ColumnElement[bool], *, dry_run: bool) -> int:
+        [key] = table.primary_key.columns
+
+        def remove(ids: Sequence[Any], connection: Connection) -> None:
+            connection.execute(delete(table).where(key.in_(ids)))
+
+        return self._in_batches(select(key).where(where), remove, dry_run=dry_run)
+
+    def _in_batches(self, query: Select[Any], work: _Work, *, dry_run: bool) -> int:
+        """Short transactions, so that nothing waits for a long one; how many rows *query* found."""
+        with self._ledger.database.reading() as connection:
+            found = list(connection.execute(query).scalars())
+        for some in [] if dry_run else chunks(found):
+            self._ledger.database.write(partial(work, some))
+        return len(found)
+
+
+def _settled() -> ColumnElement[bool]:
+    """Nothing of the submission is still to be sent or decided on."""
+    here = deliveries.c.submission_id == submissions.c.id
+    return and_(submissions.c.parked.is_(None), ~exists().where(here, deliveries.c.state.in_(_UNSETTLED)))
+
+
+def _long_settled(before: int) -> Select[Any]:
+    """Ids of submissions whose last delivery ended *before*; without any, that were last changed before."""
+    ended = func.max(func.coalesce(deliveries.c.done_at, deliveries.c.made_at))
+    last = select(ended).where(deliveries.c.submission_id == submissions.c.id).scalar_subquery()
+    return select(submissions.c.id).where(_settled(), func.coalesce(last, submissions.c.changed_at) <= before)
+
+
+def _has_more_than_its_record() -> ColumnElement[bool]:
+    here = versions.c.submission_id == submissions.c.id
+    return exists().where(here, or_(versions.c.raw.isnot(None), and_(versions.c.record.isnot(None), _outdated())))
+
+
+def _outdated() -> ColumnElement[bool]:
+    """A version with a newer one that has a record."""
+    newer = versions.alias("newer")
+    return exists().where(
+        newer.c.submission_id == versions.c.submission_id,
+        newer.c.version > versions.c.version,
+        newer.c.record.isnot(None),
+    )
+
+
+def _empty_all_but_the_record(ids: Sequence[int], connection: Connection) -> None:
+    mine = versions.c.submission_id.in_(ids)
+    connection.execute(update(versions).where(mine, versions.c.raw.isnot(None)).values(raw=None))
+    outdated = select(versions.c.submission_id, versions.c.version).where(
+        mine, versions.c.record.isnot(None), _outdated()
+    )
+    for submission, version in connection.execute(outdated).all():
+        place = (versions.c.submission_id == submission, versions.c.version == version)
+        connection.execute(update(versions).where(*place).values(record=None))

@@ -37,10 +37,12 @@ from sqlalchemy import (
 )
 
 from connector import keys
+from connector.figures.facts import Fact
 from connector.keys import DataKey, MasterKey
 from connector.ledger import audit, vault
 from connector.ledger.audit import Entry
 from connector.ledger.database import Database, milliseconds, moment
+from connector.ledger.figures import FactBook
 from connector.ledger.schema import (
     attempts,
     counters,
@@ -107,6 +109,7 @@ class Prepared:
     raw: bytes
     record: bytes | None
     fault: tuple[str, str] | None = None
+    facts: tuple[Fact, ...] = ()  # what it counts as in the figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ class Case:
     state: str
     presence: str
     parked: str | None
+    instance_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,7 @@ class Ledger:
         self._master = master
         self.now = now
         self._secret = vault.ledger_secret(database, master)
+        self.fact_book = FactBook(self.derive("facts of figures"))
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one *purpose* that stay the same when the master key is rotated."""
@@ -391,7 +396,7 @@ class Ledger:
             ).first()
         if row is None:
             return None
-        return _as_case(row)
+        return as_case(row)
 
     # Reviews, vanishing, withdrawal
 
@@ -421,10 +426,10 @@ class Ledger:
                 empty = and_(here, submissions.c.review_state.is_(None), stuck)
                 ours = and_(here, submissions.c.review_state == "on_hold", submissions.c.review_by == own, ~stuck)
                 found += [
-                    (_as_case(row), True) for row in connection.execute(select(submissions).where(empty).limit(_BATCH))
+                    (as_case(row), True) for row in connection.execute(select(submissions).where(empty).limit(_BATCH))
                 ]
                 found += [
-                    (_as_case(row), False) for row in connection.execute(select(submissions).where(ours).limit(_BATCH))
+                    (as_case(row), False) for row in connection.execute(select(submissions).where(ours).limit(_BATCH))
                 ]
         return found
 
@@ -850,6 +855,7 @@ class _Intake:
         self._connection = connection
         self._routes = routes
         self._master = ledger.master
+        self._fact_book = ledger.fact_book
         self._now = ledger.now()
         self._at = milliseconds(self._now)
 
@@ -892,7 +898,13 @@ class _Intake:
         ]
         if rows:
             self._connection.execute(insert(deliveries), rows)
+        self._count(fresh)
         audit.append_all(self._connection, self._now, [self._entry(one, 1) for one in fresh])
+
+    def _count(self, readable: Sequence[Prepared]) -> None:
+        """A version that cannot be read leaves the facts of the one before it."""
+        counted = [(one.submission.record_id, one.facts) for one in readable if one.fault is None]
+        self._fact_book.keep(self._connection, counted)
 
     def _row(self, one: Prepared) -> dict[str, object]:
         submission = one.submission
@@ -928,6 +940,7 @@ class _Intake:
             values |= {"approved_version": version, "approved_by": one.submission.review.by}
         self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(values))
         self._replace_version(row, version, one)
+        self._count([one])
         if row.state == "live" and one.fault is None:
             for target in self._routes(one.submission.form_id):
                 close_open(self._connection, row.id, target)
@@ -938,14 +951,22 @@ class _Intake:
     def _refresh(self, row: Row[Any], one: Prepared) -> None:
         """Nothing new but perhaps its place on the server (deleted and sent again): files are fetched from there.
 
-        Of an erased one the ids alone are kept, so that it is not read again at every sweep.
+        Of an erased one the ids alone are kept, so that it is not read again at every sweep. What was read of a version
+        and emptied since (its time to be kept was over) is kept anew.
         """
         place = {"ord": one.submission.order, "instance_id": one.submission.instance_id}
-        if (row.ord, row.instance_id) == tuple(place.values()):
+        if (row.ord, row.instance_id) == tuple(place.values()) and not self._emptied(row):
             return
         self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(place))
         if row.state != "erased":
             self._replace_version(row, row.version, one)
+
+    def _emptied(self, row: Row[Any]) -> bool:
+        where = (versions.c.submission_id == row.id, versions.c.version == row.version, versions.c.raw.is_(None))
+        return (
+            row.state != "erased"
+            and self._connection.execute(select(versions.c.version).where(*where)).first() is not None
+        )
 
     def _back(self, row: Row[Any]) -> None:
         if row.presence != "listed":
@@ -1232,7 +1253,7 @@ def _bell(row: Row[Any]) -> Bell:
     return Bell(row.form_id, row.root_id, row.instance_id, row.ord)
 
 
-def _as_case(row: Row[Any]) -> Case:
+def as_case(row: Row[Any]) -> Case:
     return Case(
         row.id,
         row.record_id,
@@ -1244,6 +1265,7 @@ def _as_case(row: Row[Any]) -> Case:
         row.state,
         row.presence,
         row.parked,
+        row.instance_id,
     )
 
 

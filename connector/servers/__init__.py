@@ -46,6 +46,9 @@ class FormServer(Protocol):
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:
         """The file's bytes."""
 
+    def delete(self, form_id: str, orders: Sequence[int]) -> None:
+        """Removes these submissions from the server for good, for emptying it after delivery."""
+
     def review_of(self, form_id: str, order: int) -> Review:
         """What stands there now as a person's (or our own) word on a submission."""
 

@@ -151,7 +151,7 @@ class Kobo:
         else:
             self._call("DELETE", path, None)
 
-    def _call(self, method: str, path: str, body: Mapping[str, str] | None) -> None:
+    def _call(self, method: str, path: str, body: Mapping[str, JSON] | None) -> None:
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} if data else {}
         try:
@@ -205,6 +205,11 @@ class Kobo:
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:
         path = f"/api/v2/assets/{self._assets[form_id]}/data/{order}/attachments/{attachment.ref}/"
         return self._get(path, most=_MOST_ATTACHMENT).body
+
+    def delete(self, form_id: str, orders: Sequence[int]) -> None:
+        """Needs the right 'delete submissions'; an id that is gone already refuses the whole request."""
+        path = f"/api/v2/assets/{self._assets[form_id]}/data/bulk/"
+        self._call("DELETE", path, {"payload": {"submission_ids": list(orders)}})
 
     def _submission(self, form_id: str, row: Mapping[str, object]) -> Submission:
         try:

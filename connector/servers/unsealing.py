@@ -100,6 +100,9 @@ class Unsealing:
     def set_on_hold(self, form_id: str, order: int, *, on_hold: bool) -> None:
         self._inner.set_on_hold(form_id, order, on_hold=on_hold)
 
+    def delete(self, form_id: str, orders: Sequence[int]) -> None:
+        self._inner.delete(form_id, orders)
+
     def read(self, form_id: str, orders: Sequence[int]) -> list[Submission]:
         """Those that wait for a file are left out, as if they had not arrived."""
         found = self._inner.read(form_id, orders)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from connector.app import SERVERS, TARGETS
 from connector.cli import main
-from connector.config import Config, Dispatch, Figures, FormKey, Server, Target
+from connector.config import Config, Dispatch, Figures, FormKey, Retention, Server, Target
 from connector.model import Recipient
 from connector.sandbox.demo import REQUESTS
 from connector.transforms.registry import RECORDS
@@ -27,9 +27,10 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "Servers": Server,
     "Targets": Target,
     "Dispatch": Dispatch,
+    "Retention": Retention,
     "Figures": Figures,
 }
-SECTIONS = {"servers", "targets", "dispatch", "figures"}  # tables of their own in the file
+SECTIONS = {"servers", "targets", "dispatch", "figures", "retention"}  # tables of their own in the file
 
 
 def page(name: str) -> str:
