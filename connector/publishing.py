@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -28,13 +25,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from connector.config import Server
 from connector.errors import Refused
-from connector.servers.hosting import Doorbell, FormHost, HungDoorbell, Media, Project
+from connector.servers.hosting import Doorbell, FormHost, HungDoorbell, Media, Prepared, Project
 from forms import linter
-from forms.compiler import Sheet, sheets, write_sheets
-from forms.differences import Change, compare, rows_of
-from forms.engines import convert
+from forms.compiler import Sheet, sheets
+from forms.differences import Change, compare
 from forms.errors import FormError
 from forms.tables import FORMS, FormDefinition, load
+from forms.tables import form_ids as known_forms
 from forms.training import for_training, training_title
 
 RING_FIELDS = ("_id", "_uuid", "meta/rootUuid", "_xform_id_string")
@@ -55,15 +52,14 @@ class Wanted:
     """A form as it should stand on the server."""
 
     form: FormDefinition
-    sheets: Mapping[str, Sheet]
+    prepared: Prepared
     media: Mapping[str, bytes]
     training: bool
 
     @property
     def tables(self) -> str:
-        """The same for the same sheets, whatever dates a zip file carries."""
-        text = json.dumps(self.sheets, ensure_ascii=False, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """The same for the same tables."""
+        return self.prepared.tables
 
     @property
     def title(self) -> str:
@@ -201,8 +197,7 @@ class Publisher:
             ServerError: the server does not answer as it should.
         """
         check_form(form_id, self._root)
-        wanted = self._wanted(load(form_id, self._root), key, training=training)
-        check_conversion(wanted)
+        wanted = self._wanted(load(form_id, self._root), self._encryption(key), training=training)
         project = self._project(form_id, training=training)
         media = _media_steps(wanted, project)
         if project is None:
@@ -210,11 +205,12 @@ class Publisher:
         self._may_change(project)
         noted = read_note(project.note)
         put_form = noted is None or noted.tables != wanted.tables or not project.content.startswith(noted.content)
+        put_form = put_form or (self._host.versions_once and bool(media))
         hang, silence = self._hanging(self._host.doorbells(project.ref), training)
         plan = Plan(
             wanted,
             project,
-            changes=tuple(_changes(wanted, project, noted, put_form=put_form)),
+            changes=tuple(_changes(wanted, project, noted, put_form=put_form, once=self._host.versions_once)),
             put_form=put_form,
             media=media,
             deploy=put_form or bool(media) or _is_behind(project),
@@ -247,10 +243,8 @@ class Publisher:
 
     def _put(self, plan: Plan) -> Project:
         """Imports the form and writes our note before anything is deployed, so that a later try knows of it."""
-        book = BytesIO()
-        write_sheets(book, plan.wanted.sheets)
-        ref = plan.project.ref if plan.project else None
-        ref = self._host.put_form(plan.wanted.title, book.getvalue(), ref)
+        known = plan.project.ref if plan.project else None
+        ref = self._host.put_form(plan.wanted.title, plan.wanted.prepared, known)
         imported = self._seen(ref)
         self._host.put_note(ref, with_note(imported.note, plan.wanted.note(imported.content)))
         return self._seen(ref)
@@ -273,15 +267,19 @@ class Publisher:
             return None
         return f'[servers.{self._host.name}.forms]\n{form_id} = "{ref}"'
 
-    def _wanted(self, form: FormDefinition, key: str | None, *, training: bool) -> Wanted:
+    def _wanted(self, form: FormDefinition, encryption: Mapping[str, str], *, training: bool) -> Wanted:
+        """The form with these cells on its settings sheet."""
         made = sheets(form, self._host.build)
         if training:
             made = for_training(made)
-        if key:
-            cells = {"public_key": key, "submission_url": self._host.submission_url()}
-            made = {**made, "settings": _with_cells(made["settings"], cells)}
+        made = {**made, "settings": _with_cells(made["settings"], encryption)}
         media = {name: (form.root / "media" / name).read_bytes() for name in form.media}
-        return Wanted(form, made, media, training)
+        return Wanted(form, self._host.prepared(form.form_id, made), media, training)
+
+    def _encryption(self, key: str | None) -> dict[str, str]:
+        """The settings with which devices encrypt to *key*."""
+        cells = {"public_key": key, "submission_url": self._host.submission_url() if key else ""}
+        return {name: text for name, text in cells.items() if text}
 
     def _project(self, form_id: str, *, training: bool) -> Project | None:
         """Where the form stands: as configured, else by our note. A training project is found by its note alone."""
@@ -324,9 +322,9 @@ class Publisher:
         return hang, tuple(other for other in others if other.bell.active)
 
     def _bell(self) -> Doorbell | None:
-        """Our hook; None when we have no address or secret to give."""
+        """Our hook; None when we have no address or secret to give, or the server has no hooks."""
         secret = self._config.secret("webhook_secret")
-        if not self._public_url or not secret:
+        if not self._public_url or not secret or not self._host.rings:
             return None
         endpoint = f"{self._public_url}/webhooks/{self._config.type}/{self._host.name}"
         return Doorbell(_BELL_NAME, endpoint, active=True, fields=RING_FIELDS, header=(_SECRET_HEADER, secret))
@@ -334,7 +332,7 @@ class Publisher:
     def _with_rights(self, plan: Plan) -> Plan:
         """Adds what our reading account lacks, and what the admin should know."""
         notes = []
-        if self._bell() is None and not plan.wanted.training:
+        if self._bell() is None and self._host.rings and not plan.wanted.training:
             notes.append("no hook: set `public_url` and the server's `webhook_secret_env`; until then Silah only pulls")
         if plan.wanted.training or not self._reader:
             return replace(plan, notes=tuple(notes))
@@ -351,11 +349,13 @@ class Publisher:
     def standing(self, form_ids: Sequence[str] = ()) -> Iterator[Standing]:
         """What stands on the server: every configured form, then projects of ours that nobody configured."""
         configured = {form: ref for form, ref in self._config.forms.items() if not form_ids or form in form_ids}
+        tables = known_forms(self._root)
         for form, ref in configured.items():
             yield self._stands(form, ref, configured=True)
         for ref, note in self._host.notes():
             noted = read_note(note)
-            if noted and ref not in self._config.forms.values() and (not form_ids or noted.form in form_ids):
+            named = noted is not None and noted.form in (form_ids or tables)
+            if noted and named and ref not in self._config.forms.values():
                 yield self._stands(noted.form, ref, configured=False)
 
     def _stands(self, form_id: str, ref: str, *, configured: bool) -> Standing:
@@ -387,10 +387,9 @@ class Publisher:
 
     def _comparable(self, form: FormDefinition, project: Project, *, training: bool) -> Wanted:
         """Ours with the key that the project has: that is no difference between the tables."""
-        wanted = self._wanted(form, None, training=training)
         settings = next(iter(project.rows.get("settings", ())), {})
         cells = {name: settings[name] for name in ("public_key", "submission_url") if settings.get(name)}
-        return replace(wanted, sheets={**wanted.sheets, "settings": _with_cells(wanted.sheets["settings"], cells)})
+        return self._wanted(form, cells, training=training)
 
     def _hook_state(self, project: Project, *, training: bool) -> tuple[str, int]:
         """How our hook hangs, and how many others there are."""
@@ -410,15 +409,6 @@ def check_form(form_id: str, root: Path = FORMS) -> None:
     found = linter.check(form_id, root)
     if found:
         raise FormError("forms.not_publishable", form_id, "Mend what is listed; `silah forms check` shows it.", found)
-
-
-def check_conversion(wanted: Wanted) -> None:
-    """Raises `FormError` when pyxform refuses the form: the server would say so only when it is half published."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{wanted.form.form_id}.xlsx"
-        with path.open("wb") as stream:
-            write_sheets(stream, wanted.sheets)
-        convert(path)
 
 
 def read_public_key(file: Path) -> str:
@@ -471,19 +461,19 @@ def _with_cells(sheet: Sheet, cells: Mapping[str, str]) -> Sheet:
     return (tuple(row), tuple(row.values()))
 
 
-def _changes(wanted: Wanted, project: Project, noted: Noted | None, *, put_form: bool) -> Iterator[Change]:
+def _changes(wanted: Wanted, project: Project, noted: Noted | None, *, put_form: bool, once: bool) -> Iterator[Change]:
     """What would change before devices; nothing is broken where no device ever had the form."""
     if project.state == "archived":
         yield Change(True, "archived", project.ref, "it was taken out of use; publishing would bring it back.")
     if not put_form:
         return
-    changes = compare(project.rows, rows_of(wanted.sheets))
+    changes = compare(project.rows, wanted.prepared.rows) if project.rows else []
     if changes and _was_edited(project, noted):
         told = "somebody changed the form on the server since it was published; that change would be lost."
         yield Change(True, "edited_on_server", project.ref, told)
-    if noted and noted.version == wanted.form.version and noted.tables != wanted.tables:
-        told = f"the form changed and still calls itself {noted.version}; raise it in settings.toml."
-        yield Change(False, "version_not_raised", "settings", told)
+    if project.deployed_ref and project.version == wanted.form.version and (changes or once):
+        told = f"the form changed and still calls itself {project.version}; raise it in settings.toml."
+        yield Change(once, "version_not_raised", "settings", told)
     for change in changes:
         yield change if project.deployed_ref else replace(change, breaks=False)
 
@@ -518,7 +508,7 @@ def _media_state(content: bytes, there: Media | None) -> str:
     """A list with its header alone is the connector's to fill: the filled one on the server is never emptied."""
     if there is None:
         return "missing"
-    if there.digest == hashlib.md5(content, usedforsecurity=False).hexdigest():
+    if there.digest in (hashlib.md5(content, usedforsecurity=False).hexdigest(), ""):
         return "ok"
     return "filled by the connector" if len(content.strip().splitlines()) <= 1 else "differs"
 
@@ -546,7 +536,7 @@ def _against_tables(wanted: Wanted, project: Project) -> Literal["same", "newer"
     if noted is not None and project.content.startswith(noted.content):
         same = noted.tables == wanted.tables
     else:
-        same = not compare(project.rows, rows_of(wanted.sheets))
+        same = not compare(project.rows, wanted.prepared.rows)
     if same:
         return "same"
     return "newer" if wanted.form.version > project.version else "differs"

@@ -62,6 +62,7 @@ _TOKEN = click.option(
 @click.argument("form_ids", metavar="[FORM]...", nargs=-1)
 @_SERVER
 @_TOKEN
+@click.option("--project", metavar="NUMBER", help="Central: the project of a form that stands nowhere yet.")
 @click.option(
     "--encrypt",
     "key",
@@ -76,6 +77,7 @@ def publish(
     form_ids: tuple[str, ...],
     server: str | None,
     token_env: str | None,
+    project: str | None,
     key: Path | None,
     training: bool,
     dry_run: bool,
@@ -88,7 +90,7 @@ def publish(
 
     key_text = read_public_key(key) if key else None
     failed = False
-    with _publisher(server, token_env) as (publisher, configured):
+    with _publisher(server, token_env, project) as (publisher, configured):
         for form_id in form_ids or _configured(configured):
             try:
                 plan = publisher.plan(form_id, key=key_text, training=training)
@@ -154,7 +156,7 @@ def _configured(server: Server) -> tuple[str, ...]:
 def status(form_ids: tuple[str, ...], server: str | None, token_env: str | None, json_: bool) -> None:
     """What is deployed where, in which version, with which hook and media; exit status 1 when something is not in order."""
     standing: list[Standing] = []
-    for name in [server] if server else _kobo_servers():
+    for name in [server] if server else _servers():
         with _publisher(name, token_env) as (publisher, _):
             standing += publisher.standing(form_ids)
     if json_:
@@ -255,7 +257,7 @@ def qr(
     from connector.collect_settings import PhoneSettings
     from forms.tables import load
 
-    name, chosen = _chosen(_config(), server, types=("kobo", "central"))
+    name, chosen = _chosen(_config(), server)
     settings = PhoneSettings(
         server_url=_phone_url(name, chosen, form_id, _token(app_user_env)),
         project=load(form_id).title(language),
@@ -296,28 +298,34 @@ def _config() -> Config:
     return config.load(click.get_current_context().find_root().params.get("config"))
 
 
-def _kobo_servers() -> list[str]:
+def _servers() -> list[str]:
     from connector.errors import Refused
 
-    names = [name for name, server in _config().servers.items() if server.type == "kobo"]
+    names = list(_config().servers)
     if not names:
-        raise Refused("publish.no_server", "silah.toml", "Configure a KoboToolbox server under [servers.<name>].")
+        raise Refused("publish.no_server", "silah.toml", "Configure a form server under [servers.<name>].")
     return names
 
 
 @contextmanager
-def _publisher(name: str | None, token_env: str | None) -> Iterator[tuple[Publisher, Server]]:
+def _publisher(
+    name: str | None, token_env: str | None, project: str | None = None
+) -> Iterator[tuple[Publisher, Server]]:
     """Who publishes to that server, with the token that was named."""
     from connector.publishing import Publisher
+    from connector.servers.central_publishing import CentralForms
     from connector.servers.kobo import Kobo
     from connector.servers.kobo_publishing import KoboForms
 
     loaded = _config()
     chosen, server = _chosen(loaded, name)
-    token = _token(token_env) or str(server.secret("token"))
-    reader = Kobo(chosen, server).own_account() if token_env else None
-    host = KoboForms(chosen, server, token)
-    yield Publisher(host, server, public_url=loaded.public_url, reader=reader or host.account()), server
+    token = _token(token_env)
+    if server.type == "central":
+        yield Publisher(CentralForms(chosen, server, token, project), server, public_url=loaded.public_url), server
+        return
+    host = KoboForms(chosen, server, token or str(server.secret("token")))
+    reader = Kobo(chosen, server).own_account() if token else host.account()
+    yield Publisher(host, server, public_url=loaded.public_url, reader=reader), server
 
 
 def _token(variable: str | None) -> str | None:
@@ -331,7 +339,7 @@ def _token(variable: str | None) -> str | None:
     return token
 
 
-def _chosen(loaded: Config, name: str | None, types: Sequence[str] = ("kobo",)) -> tuple[str, Server]:
+def _chosen(loaded: Config, name: str | None) -> tuple[str, Server]:
     from connector.errors import Refused
 
     names = list(loaded.servers)
@@ -340,11 +348,4 @@ def _chosen(loaded: Config, name: str | None, types: Sequence[str] = ("kobo",)) 
     if name is None or name not in loaded.servers:
         known = ", ".join(names) or "none"
         raise Refused("publish.which_server", f"--server {name or ''}", f"Configured: {known}. Name one.")
-    server = loaded.servers[name]
-    if server.type not in types:
-        advice = (
-            "Silah publishes to KoboToolbox. In Central's page: upload forms/xlsx/central/<form>.xlsx as a draft, add the "
-            "files of <form>-media, publish, and name it under [servers.<name>.forms] as project/xmlFormId."
-        )
-        raise Refused("publish.central", f"server {name}", advice)
-    return name, server
+    return name, loaded.servers[name]

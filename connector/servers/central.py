@@ -171,7 +171,7 @@ class Central:
     def __init__(self, name: str, config: Server) -> None:
         self.name = name
         self._places = {form: _place(name, form, written) for form, written in config.forms.items()}
-        self._door = _Door(name, config)
+        self._door = Door(name, config)
         self._account: str | None = None
         self._repeats: dict[tuple[str, str], frozenset[str]] = {}
 
@@ -268,6 +268,10 @@ class Central:
     def attachment(self, form_id: str, order: int, attachment: AttachmentRef) -> bytes:  # noqa: ARG002
         """The file of the version that names it; *order* is not needed, the reference is whole."""
         return self._door.file(f"{self._places[form_id].path}/submissions/{attachment.ref}")
+
+    def delete(self, form_id: str, orders: Sequence[int]) -> None:  # noqa: ARG002
+        advice = "Delete them on ODK Central by hand; it keeps them for 30 days."
+        raise ServerError("central.deletes_nothing", f"server {self.name}", advice, permanent=True)
 
     def _form_of(self, xml: str) -> str | None:
         """Our form whose id is that of the record's root; only the first tag is looked at."""
@@ -400,15 +404,15 @@ class Central:
         return Review()
 
 
-class _Door:
+class Door:
     """How we get in: with a token that was given, or with e-mail and password for a session, renewed when it ends."""
 
-    def __init__(self, name: str, config: Server) -> None:
+    def __init__(self, name: str, config: Server, token: str | None = None) -> None:
         self._name = name
         self._http = Caller(config.url, timeout=config.timeout)
         self._storage = Caller(config.files_url, timeout=config.timeout) if config.files_url else None
-        self._email, self._password = config.email, config.secret("password")
-        self._token = None if self._email else config.secret("token")
+        self._email, self._password = None if token else config.email, config.secret("password")
+        self._token = token or (None if self._email else config.secret("token"))
         self._renewing = Lock()
 
     def read(self, path: str, kind: TypeAdapter[_T], params: Mapping[str, str] | None = None) -> _T:
@@ -453,13 +457,13 @@ class _Door:
 
     def ask(
         self, path: str, params: Mapping[str, str] | None = None, *,
-        method: str = "GET", body: bytes | None = None, most: int = _MOST_ATTACHMENT,
+        method: str = "GET", body: bytes | None = None, kind: str = "application/json", most: int = _MOST_ATTACHMENT,
     ) -> HttpAnswer:  # fmt: skip
-        """The answer whatever it is, after one more login when the session had ended."""
+        """The answer whatever it is, after one more login when the session had ended. *kind* is the body's media type."""
         token = self._token or self._renewed(None)
-        answer = self._call(method, path, token, params=params, body=body, most=most)
+        answer = self._call(method, path, token, params=params, body=body, kind=kind, most=most)
         if answer.status == 401 and self._email:  # noqa: PLR2004 (RFC 9110: unauthorized)
-            answer = self._call(method, path, self._renewed(token), params=params, body=body, most=most)
+            answer = self._call(method, path, self._renewed(token), params=params, body=body, kind=kind, most=most)
         return answer
 
     def _renewed(self, stale: str | None) -> str:
@@ -475,10 +479,11 @@ class _Door:
 
     def _call(
         self, method: str, path: str, token: str | None, *,
-        params: Mapping[str, str] | None = None, body: bytes | None = None, most: int = _MOST_ATTACHMENT,
+        params: Mapping[str, str] | None = None, body: bytes | None = None, kind: str = "application/json",
+        most: int = _MOST_ATTACHMENT,
     ) -> HttpAnswer:  # fmt: skip
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        headers |= {"Content-Type": "application/json"} if body is not None else {}
+        headers |= {"Content-Type": kind} if body is not None else {}
         try:
             return self._http.call(method, path, params=params, headers=headers, body=body, most=most)
         except Unreachable as error:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from forms.compiler import Sheet
 from forms.differences import Rows
 from forms.tables import Build
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file beside a form. *digest* is the md5 of its bytes in hex, as form servers state it."""
+    """A file beside a form. *digest* is the md5 of its bytes in hex as form servers state it, or empty."""
 
     ref: str
     name: str
@@ -72,17 +73,42 @@ class HungDoorbell:
     bell: Doorbell
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A form as a server takes it.
+
+    Args:
+        content: the file that goes up.
+        tables: 16 hex digits, the same for the same tables whatever dates a file carries.
+        rows: the form as the server will show it, to be compared with what is there.
+    """
+
+    content: bytes
+    tables: str
+    rows: Rows
+
+
 class FormHost(Protocol):
-    """The management side of a form server. Every method calls it and raises `ServerError`."""
+    """The management side of a form server. Every method calls it and raises `ServerError`.
+
+    Attributes:
+        rings: whether hooks can be registered.
+        versions_once: whether a version string is taken once for all, and a change of media needs a new one too.
+    """
 
     name: str
     build: Build
+    rings: bool
+    versions_once: bool
+
+    def prepared(self, form_id: str, sheets: Mapping[str, Sheet]) -> Prepared:
+        """The form in this server's own format; calls nobody. Raises `FormError` when it cannot be converted."""
 
     def account(self) -> str:
         """Who we are there."""
 
     def submission_url(self) -> str:
-        """Where devices send records: an encrypted form states it."""
+        """Where devices send records, which an encrypted form states; empty where devices know it anyhow."""
 
     def project(self, ref: str) -> Project | None:
         """One project; None when it is not there or not for us to see."""
@@ -90,10 +116,11 @@ class FormHost(Protocol):
     def notes(self) -> Iterator[tuple[str, str]]:
         """(ref, note) of every project that we can see."""
 
-    def put_form(self, title: str, workbook: bytes, ref: str | None) -> str:
-        """Makes a project of a workbook, or its next version where *ref* is given; devices see nothing of it yet."""
+    def put_form(self, title: str, form: Prepared, ref: str | None) -> str:
+        """Makes a project of a form, or its next version where *ref* is given; devices see nothing of it yet."""
 
-    def put_note(self, ref: str, note: str) -> None: ...
+    def put_note(self, ref: str, note: str) -> None:
+        """Writes the project's free text, where the server has one."""
 
     def put_media(self, ref: str, name: str, content: bytes, old: Media | None) -> None: ...
 
