@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.partner import partner
 from connector.commands.purge import purge
 from connector.commands.referral import referral
+from connector.commands.report import report
 from connector.commands.shell import case_of
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
 from forms.errors import FormError
@@ -41,6 +42,7 @@ R = TypeVar("R")
 
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
+_ID_WIDTH = 27  # an id that is cut cannot be typed
 _CONFIG: list[Path | None] = [None]
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
@@ -559,6 +561,7 @@ main.add_command(erase)
 main.add_command(purge)
 main.add_command(referral)
 main.add_command(partner)
+main.add_command(report)
 
 
 # Forms, names, encrypted submissions: nothing of these needs a configuration
@@ -602,7 +605,11 @@ def names_score(file: Path) -> None:
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(*head, title=title or None, box=None, title_justify="left")
+    columns = [
+        Column(name, overflow="fold", no_wrap=name == "id", min_width=_ID_WIDTH if name == "id" else None)
+        for name in head
+    ]
+    table = Table(*columns, title=title or None, box=None, title_justify="left")
     for row in rows:
         table.add_row(*row)
     return table

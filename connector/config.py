@@ -113,7 +113,7 @@ class Server(FormKey):
     timeout: Duration = timedelta(seconds=60)
     empty_after: Duration | None = None  # kobo: delete there what was delivered and backed up this long ago
     may_be_clear: tuple[str, ...] = ()  # forms that may come in unencrypted although they have a key
-    forms: Mapping[str, str] = Field(default_factory=dict)
+    forms: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     form_keys: Mapping[str, FormKey] = Field(default_factory=dict)
 
     @field_validator("url", "files_url")

@@ -30,17 +30,22 @@ def examine(config: Config) -> list[Examined]:
     try:
         return [
             Examined(f"configuration {config.path}", ok=True),
-            Examined(
-                "master key and database",
-                ok=flow.ledger.database.healthy(),
-                next_step="Free disk space or restore rights.",
-            ),
+            _database(flow),
             *_servers(flow),
             *_targets(flow),
-            *_policies(),
+            *_policies(flow),
         ]
     finally:
         flow.ledger.database.close()
+
+
+def _database(flow: Pipeline) -> Examined:
+    what = "master key and database"
+    if flow.ledger.database.healthy():
+        return Examined(what, ok=True)
+    return Examined(
+        what, ok=False, code="ledger.unavailable", next_step="Free disk space, or restore the file's rights."
+    )
 
 
 def _servers(flow: Pipeline) -> Iterator[Examined]:
@@ -73,8 +78,10 @@ def _targets(flow: Pipeline) -> Iterator[Examined]:
         yield Examined(f"target {name} ({target.effect})", health.ok, health.code, health.next_step)
 
 
-def _policies() -> Iterator[Examined]:
-    for form in RECORDS:
+def _policies(flow: Pipeline) -> Iterator[Examined]:
+    used = {form for server in flow.config.servers.values() for form in server.forms}
+    used |= {form for target in flow.config.targets.values() for form in target.accepts}
+    for form in sorted(used & set(RECORDS)):
         try:
             policy(form)
         except FormError as error:

@@ -95,7 +95,7 @@ class Pipeline:
 
     def read_back(self) -> int:
         """Follows the bells that are due: reads the submissions back, in batches, and keeps them; how many receipts."""
-        due = self.ledger.due_receipts()
+        due = self.ledger.claim_receipts()
         groups: dict[tuple[str, str], list[DueReceipt]] = {}
         for receipt in due:
             groups.setdefault((receipt.server, receipt.bell.form_id), []).append(receipt)
@@ -172,6 +172,9 @@ class Pipeline:
             record = to_record(submission)
         except TransformError as error:
             return Prepared(submission, digest, approved, raw, None, (error.code, error.where))
+        except Exception as error:  # noqa: BLE001 (one submission that nobody foresaw must not stop the others)
+            log.error("record.unreadable: %s in a submission of %s", type(error).__name__, submission.form_id)  # noqa: TRY400
+            return Prepared(submission, digest, approved, raw, None, ("record.unreadable", submission.form_id))
         stored = record.model_dump_json(exclude_defaults=True).encode()
         facts = facts_of(record, submission.submitted_at.date())
         return Prepared(submission, digest, approved, raw, stored, facts=facts)

@@ -84,7 +84,7 @@ def rotate_key(config: Config, ledger: Ledger, actor: str) -> Iterator[str]:
     write_master_file(file, [new, old])
     done = rewrap(ledger.database, new, ledger.now, actor)
     write_master_file(file, [new])
-    yield f"{done} keys are wrapped by the new master key {new.key_id}; {old.key_id} opens nothing any more."
+    yield f"{done} keys are wrapped by the new master key {new.key_id}; {old.key_id} opens nothing here any more. Backups made before still need it."
     yield from recovery_sheet(new)
 
 

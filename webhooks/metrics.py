@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 from connector.pipeline import Pipeline
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
+# A proxy on this machine speaks for somebody who may be anywhere.
+_FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 
 def blueprint(pipeline: Pipeline) -> Blueprint:
@@ -37,7 +39,8 @@ def _may_look(pipeline: Pipeline) -> bool:
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if token and hmac.compare_digest(given.encode(), token.encode()):
         return True
-    return request.remote_addr in _LOOPBACK
+    forwarded = any(header in request.headers for header in _FORWARDED)
+    return request.remote_addr in _LOOPBACK and not forwarded
 
 
 class _Ledger(Collector):

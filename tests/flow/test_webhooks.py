@@ -218,6 +218,7 @@ def test_metrics_hold_counts_and_ages_alone(node: Node, door: FlaskClient, fill_
     for mark in MARKS:
         assert mark not in told
     assert 401 == door.get("/metrics", environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).status_code
+    assert 401 == door.get("/metrics", headers={"X-Forwarded-For": "192.0.2.7"}).status_code
 
 
 def test_metrics_from_elsewhere_need_the_token(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
