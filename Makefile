@@ -37,6 +37,9 @@ eval: install-test  ## names: recall at fixed false positives
 gates: install-test  ## take each gate out of a copy and see a test go red
 	$(BIN)/python -m tests.gates.removal
 
+soak: install-test  ## 1 000 referrals between two nodes through outages, replays and wrong clocks
+	$(BIN)/python -m tests.benchmarks.referral_soak
+
 samples: install-test  ## fill the sandbox's requests in anew, with JavaRosa
 	$(BIN)/python -m tests.samples
 

@@ -14,6 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.referrals.gates import GATES as REFERRALS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -123,6 +125,7 @@ GATES = (
          'flow.ledger.set_presence([case.id for case in same], "kept")', "pass", "tests/care/test_purge.py"),
     Gate("second factor", "connector/ledger/users.py", "        if not self._database.write(job):", "        if False:",
          "tests/flow/test_process.py"),
+    *(Gate(*one) for one in REFERRALS),
 )  # fmt: skip
 
 
