@@ -36,7 +36,7 @@ from connector.sandbox.kobo import serve as serve_kobo
 from connector.sandbox.receiver import ReceiverApp
 from connector.sandbox.receiver import serve as serve_receiver
 from connector.serving import Web
-from forms.tables import FORMS
+from forms.tables import FORMS, form_ids
 from webhooks.edge import create_app
 
 # Conversations of which the samples are the records; what happens to each is told in the table.
@@ -71,7 +71,8 @@ class Demo:
         token = self.kobo.add_user(_ACCOUNT)
         for person in (_OWNER, _REVIEWER, "volunteer"):
             self.kobo.add_user(person)
-        self.asset = self._publish()
+        self.assets = {form: self._publish(form) for form in form_ids()}
+        self.asset = self.assets["tracing_request"]
         self.kobo_server = serve_kobo(self.kobo)
         self.targets = {name: ReceiverApp() for name in ("national", "partner")}
         self.target_servers = {name: serve_receiver(receiver) for name, receiver in self.targets.items()}
@@ -81,10 +82,10 @@ class Demo:
         self.web = Web(create_app(self.flow, self._dispatcher.ring), "127.0.0.1", port)
         self.ids: dict[str, dict[str, object]] = {}
 
-    def _publish(self) -> str:
+    def _publish(self, form: str) -> str:
         folder = FORMS / "xlsx" / "kobo"
-        media = {path.name: path.read_bytes() for path in sorted((folder / "tracing_request-media").glob("*"))}
-        asset = self.kobo.publish(_OWNER, "tracing_request", (folder / "tracing_request.xlsx").read_bytes(), media)
+        media = {path.name: path.read_bytes() for path in sorted((folder / f"{form}-media").glob("*"))}
+        asset = self.kobo.publish(_OWNER, form, (folder / f"{form}.xlsx").read_bytes(), media)
         self.kobo.grant(asset, _ACCOUNT, "view_submissions", "validate_submissions")
         self.kobo.grant(asset, _REVIEWER, "validate_submissions")
         self.kobo.grant(asset, "volunteer", "add_submissions")
@@ -96,7 +97,10 @@ class Demo:
         for name, secret in (("token", token), ("hook", self._secret)):
             (home / name).write_text(secret, encoding="utf-8")
         text = _CONFIGURATION.format(
-            kobo=self.kobo_server.url, asset=self.asset, **{name: one.url for name, one in self.target_servers.items()}
+            kobo=self.kobo_server.url,
+            forms="\n".join(f'{form} = "{asset}"' for form, asset in self.assets.items()),
+            accepts=", ".join(f'"{form}"' for form in self.assets),
+            **{name: one.url for name, one in self.target_servers.items()},
         )
         (home / "silah.toml").write_text(text, encoding="utf-8")
         return assemble(configuration.load(home / "silah.toml"))
@@ -104,13 +108,15 @@ class Demo:
     def start(self) -> None:
         self.web.start()
         self._dispatcher.start()
-        answer = requests.post(
-            f"{self.kobo_server.url}/api/v2/assets/{self.asset}/hooks/",
-            json=self._hook(),
-            headers={"Authorization": f"Token {self._token(_OWNER)}"},
-            timeout=10,
-        )
-        answer.raise_for_status()
+        token = self._token(_OWNER)
+        for asset in self.assets.values():
+            answer = requests.post(
+                f"{self.kobo_server.url}/api/v2/assets/{asset}/hooks/",
+                json=self._hook(),
+                headers={"Authorization": f"Token {token}"},
+                timeout=10,
+            )
+            answer.raise_for_status()
 
     def _hook(self) -> dict[str, object]:
         """Ids alone: whoever edits the project can read its hooks."""
@@ -188,20 +194,20 @@ url = "{kobo}"
 token_file = "token"
 webhook_secret_file = "hook"
 [servers.kobo.forms]
-tracing_request = "{asset}"
+{forms}
 
 [targets.national]
 type = "rest"
 url = "{national}"
 recipient = "own_society"
-accepts = ["tracing_request"]
+accepts = [{accepts}]
 
 [targets.partner]
 type = "rest"
 url = "{partner}"
 recipient = "national_society"
 society = "TR-RC"
-accepts = ["tracing_request"]
+accepts = [{accepts}]
 """
 
 
