@@ -50,6 +50,10 @@ class _About(_Wire):
     description: str = ""
 
 
+class _Described(_Wire):
+    settings: dict[str, object] = Field(default_factory=dict)
+
+
 class _FileFacts(_Wire):
     digest: str = Field("", alias="hash")
     filename: str = ""
@@ -229,7 +233,8 @@ class KoboForms:
         return ServerError("kobo.import_refused", f"server {self.name}, reading the form", advice, permanent=True)
 
     def put_note(self, ref: str, note: str) -> None:
-        self._call("PATCH", _path(ref), json_={"settings": {"description": note}}, doing="change")
+        settings = self._read(_Described, _path(ref)).settings  # sector, country and the rest go back as they are
+        self._call("PATCH", _path(ref), json_={"settings": {**settings, "description": note}}, doing="change")
 
     def put_media(self, ref: str, name: str, content: bytes, old: Media | None) -> None:
         if old is not None:  # a second file of one name is refused
