@@ -13,6 +13,7 @@ from rich.text import Text
 
 from forms import compiler, engines, linter
 from forms.errors import EnginesMissing, Finding, FormError
+from forms.packs import DEMO
 from forms.tables import BUILDS, FORMS, Build, form_ids, load
 
 EngineState = Literal["run", "not run", "missing"]
@@ -39,13 +40,18 @@ class Checked:
         return 1 if self.findings or self.engines == "missing" else 0
 
 
-def build_command(forms: Sequence[str] = (), root: Path = FORMS, out_dir: Path | None = None) -> list[Path]:
+def build_command(
+    forms: Sequence[str] = (), root: Path = FORMS, out_dir: Path | None = None, pack: str = DEMO
+) -> list[Path]:
     """Compiles *forms* (all when empty) for both servers into `xlsx/` or *out_dir*.
+
+    Args:
+        pack: the country pack that is laid over the forms; its builds stand in a folder of its name.
 
     Raises:
         FormError: a form's tables cannot be read.
     """
-    return compiler.build_all(out_dir, root, forms)
+    return compiler.build_all(out_dir, root, forms, pack)
 
 
 def check_command(

@@ -18,6 +18,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from forms.errors import Finding, FormError
+from forms.packs import DEMO, PLACES, places
 from forms.tables import (
     BUILDS,
     FORMS,
@@ -30,7 +31,7 @@ from forms.tables import (
     form_ids,
     load,
 )
-from forms.translations import texts
+from forms.translations import texts_of
 
 Sheet = tuple[tuple[str, ...], ...]
 """Rows of cells, the header first."""
@@ -42,17 +43,18 @@ PER_LANGUAGE = frozenset((*TEXT_COLUMNS, "image"))
 _WIDTHS = {"type": 28, "name": 26, "relevant": 34, "constraint": 34, "calculation": 34}
 
 
-def build(form_id: str, build: Build, out_dir: Path | None = None, root: Path = FORMS) -> Path:
+def build(form_id: str, build: Build, out_dir: Path | None = None, root: Path = FORMS, pack: str = DEMO) -> Path:
     """Writes `<form_id>.xlsx` and `<form_id>-media/` for one server.
 
     Args:
-        out_dir: folder for both; without it `xlsx/<build>/` under *root*.
+        out_dir: folder for both; without it `xlsx/<build>/` under *root*, for a country pack `xlsx/<pack>/<build>/`.
+        pack: the country pack that is laid over the form.
 
     Returns:
         The .xlsx file. A file whose cells are right already is left as it is.
     """
-    form = load(form_id, root)
-    folder = out_dir or built_path(form_id, build, root).parent
+    form = load(form_id, root, pack)
+    folder = out_dir or built_path(form_id, build, root, pack).parent
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{form_id}.xlsx"
     wanted = sheets(form, build)
@@ -62,18 +64,25 @@ def build(form_id: str, build: Build, out_dir: Path | None = None, root: Path = 
     return path
 
 
-def build_all(out_dir: Path | None = None, root: Path = FORMS, forms: Sequence[str] = ()) -> list[Path]:
-    """Builds *forms* (all when empty) for both servers, under `<out_dir>/<build>/`."""
+def build_all(
+    out_dir: Path | None = None, root: Path = FORMS, forms: Sequence[str] = (), pack: str = DEMO
+) -> list[Path]:
+    """Builds *forms* (all when empty) for both servers, under `<out_dir>/<build>/`, a pack's `<out_dir>/<pack>/<build>/`."""
+    folder = out_dir or root / "xlsx"
     return [
-        build(form_id, server, out_dir / server if out_dir else None, root)
+        build(form_id, server, _folder(folder, pack) / server, root, pack)
         for form_id in forms or form_ids(root)
         for server in BUILDS
     ]
 
 
-def built_path(form_id: str, build: Build, root: Path = FORMS) -> Path:
-    """Where the committed build of a form is."""
-    return root / "xlsx" / build / f"{form_id}.xlsx"
+def built_path(form_id: str, build: Build, root: Path = FORMS, pack: str = DEMO) -> Path:
+    """Where the build of a form is; that of `demo` is committed."""
+    return _folder(root / "xlsx", pack) / build / f"{form_id}.xlsx"
+
+
+def _folder(folder: Path, pack: str) -> Path:
+    return folder if pack == DEMO else folder / pack
 
 
 def built_is_current(form_id: str, root: Path = FORMS) -> bool:
@@ -84,7 +93,7 @@ def built_is_current(form_id: str, root: Path = FORMS) -> bool:
 
 def sheets(form: FormDefinition, build: Build) -> dict[str, Sheet]:
     """Sheet name -> cells, exactly as the .xlsx file holds them."""
-    translated = {language: texts(language, form.root) for language in LANGUAGES}
+    translated = {name: texts_of(form, language) for language, name in form.languages.items()}
     rows = form.rows_of(build)
     made = {"survey": _survey(rows, build, translated)}
     if any(row.list_name for row in rows):
@@ -101,7 +110,7 @@ def sheets(form: FormDefinition, build: Build) -> dict[str, Sheet]:
 def _survey(rows: Iterable[Row], build: Build, translated: Mapping[str, Mapping[str, str]]) -> Sheet:
     left_out = _NOT_BUILT if build == "central" else _NOT_BUILT | _CENTRAL_ONLY
     columns = [column for column in SURVEY_COLUMNS if column not in left_out]
-    header = tuple(name for column in columns for name in headings_of(column))
+    header = tuple(name for column in columns for name in headings_of(column, translated))
     body = (tuple(cell for column in columns for cell in _cells_of(column, row[column], translated)) for row in rows)
     return _filled((header, *body))
 
@@ -111,7 +120,8 @@ def _choices(form: FormDefinition, rows: Iterable[Row], translated: Mapping[str,
     used = dict.fromkeys(row.list_name for row in rows if row.list_name)
     lists = [form.choices[name] for name in used]
     filters = tuple(dict.fromkeys(column for choices in lists for column in choices.columns))
-    header = ("list_name", "name", *headings_of("label"), *(name for column in filters for name in headings_of(column)))
+    own = (name for column in filters for name in headings_of(column, translated))
+    header = ("list_name", "name", *headings_of("label", translated), *own)
     body = (
         (
             choices.name,
@@ -140,12 +150,12 @@ def _settings(form: FormDefinition) -> Sheet:
     return _filled((tuple(cells), tuple(cells.values())))
 
 
-def headings_of(column: str) -> Iterable[str]:
-    """Headers that a table's column becomes: one a language for what a person reads or sees."""
+def headings_of(column: str, languages: Iterable[str] = LANGUAGES.values()) -> Iterable[str]:
+    """Headers that a table's column becomes: one a language (its name) for what a person reads or sees."""
     if column not in PER_LANGUAGE:
         return (column,)
     built = "media::image" if column == "image" else column
-    return (f"{built}::{language}" for language in LANGUAGES.values())
+    return (f"{built}::{language}" for language in languages)
 
 
 def _cells_of(column: str, cell: str, translated: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
@@ -209,12 +219,11 @@ def _is_current(form: FormDefinition, build: Build) -> bool:
     path = built_path(form.form_id, build, form.root)
     folder = path.parent / f"{form.form_id}-media"
     built = {file.name: file.read_bytes() for file in folder.glob("*")}
-    return _read_sheets(path) == sheets(form, build) and built == {
-        file.name: file.read_bytes() for file in _media_files(form)
-    }
+    return _read_sheets(path) == sheets(form, build) and built == _media(form)
 
 
-def _media_files(form: FormDefinition) -> list[Path]:
+def _media(form: FormDefinition) -> dict[str, bytes]:
+    """Name -> content of each file that the form attaches, places as its country pack has them."""
     files = [form.root / "media" / name for name in form.media]
     absent = [file.name for file in files if not file.is_file()]
     if absent:
@@ -231,15 +240,15 @@ def _media_files(form: FormDefinition) -> list[Path]:
             for name in absent
         ]
         raise FormError("forms.media_missing", where, "Add the files listed.", faults)
-    return files
+    return {file.name: places(form.root, form.pack) if file.name == PLACES else file.read_bytes() for file in files}
 
 
 def _copy_media(form: FormDefinition, folder: Path) -> None:
     """Makes *folder* hold exactly the form's media; no folder when there is none."""
-    files = _media_files(form)
+    files = _media(form)
     if folder.is_dir():
         shutil.rmtree(folder)
     if files:
         folder.mkdir()
-        for file in files:
-            shutil.copyfile(file, folder / file.name)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)

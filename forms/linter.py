@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from forms import consent_rules, policy
 from forms.errors import Finding, FormError
 from forms.expressions import SELF, column_names, compared_literals, instances, pulldata_columns, references
+from forms.packs import DEMO
 from forms.tables import (
     BEGINS,
     EXPRESSION_COLUMNS,
     FORMS,
-    LANGUAGES,
     TEXT_COLUMNS,
     FormDefinition,
     Row,
@@ -32,7 +32,7 @@ from forms.tables import (
     path_of,
     walk,
 )
-from forms.translations import TRANSLATED, lost_parts, texts, unused
+from forms.translations import TRANSLATED, lost_parts, texts_of, unused
 
 _ASKED_TYPES = frozenset(
     [
@@ -93,10 +93,10 @@ _BANNED_LABEL = re.compile(
 _RSA_BITS = 2048
 
 
-def check(form_id: str, root: Path = FORMS) -> list[Finding]:
+def check(form_id: str, root: Path = FORMS, pack: str = DEMO) -> list[Finding]:
     """Every fault of one form, in the order of its tables. A form that cannot be read gives the faults that stop it."""
     try:
-        form = load(form_id, root)
+        form = load(form_id, root, pack)
     except FormError as error:
         return list(error.findings) or [Finding(form_id, 0, "", error.code, str(error), error.next_step)]
     found = [finding for rule in _RULES for finding in rule(form)]
@@ -422,14 +422,15 @@ def _is_strong_key(text: str) -> bool:
 
 def _languages(form: FormDefinition) -> Iterator[Finding]:
     """Every text stands in every language, with its references, markdown and line breaks."""
-    known = {language: texts(language, form.root) for language in TRANSLATED}
+    languages = [language for language in form.languages if language != "en"]
+    known = {language: texts_of(form, language) for language in languages}
     for place, text in _readable_cells(form):
-        absent = [language for language in TRANSLATED if text not in known[language]]
+        absent = [language for language in languages if text not in known[language]]
         if absent:
-            names = ", ".join(LANGUAGES[language] for language in absent)
+            names = ", ".join(form.languages[language] for language in absent)
             mend = "List them with `python -m forms.translations missing`, fill them in, merge them."
             yield place("translation_missing", f"No translation into {names}.", mend)
-        for language in set(TRANSLATED) - set(absent):
+        for language in set(languages) - set(absent):
             fault = lost_parts(language, text, known[language][text])
             if fault:
                 yield fault

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from forms.errors import Finding, FormError
+from forms.packs import DEMO, SOURCE, Pack, read_pack
 
 Build = Literal["kobo", "central"]
 BUILDS: tuple[Build, ...] = ("kobo", "central")
@@ -75,6 +76,7 @@ _FROM_FILE = ("select_one_from_file", "select_multiple_from_file")
 _WITHOUT_ANSWER = frozenset(
     {"note", "begin_group", "end_group", "begin_repeat", "end_repeat", "xml-external", "csv-external"}
 )
+_NOT_REPLACED = frozenset({"type", "name", "#only", "#note", SOURCE})
 _NOT_FORMS = frozenset({"blocks", "choices", "media", "packs", "translations", "xlsx"})
 _SETTINGS = {
     "title": str,
@@ -223,6 +225,7 @@ class FormDefinition:
         choices: list name -> list, the used ones only.
         questions: name -> question.
         repeats: paths of the repeats.
+        pack: the country pack that was laid over the tables.
     """
 
     form_id: str
@@ -232,6 +235,12 @@ class FormDefinition:
     choices: Mapping[str, ChoiceList]
     questions: Mapping[str, Question]
     repeats: tuple[str, ...]
+    pack: Pack = field(default_factory=Pack)
+
+    @property
+    def languages(self) -> Mapping[str, str]:
+        """Code of each language of the form → its name in the build: the four and those of the pack."""
+        return {**LANGUAGES, **self.pack.languages}
 
     @property
     def version(self) -> str:
@@ -266,28 +275,32 @@ def form_ids(root: Path = FORMS) -> tuple[str, ...]:
     return tuple(sorted(name for name in folders if name not in _NOT_FORMS))
 
 
-def load(form_id: str, root: Path = FORMS) -> FormDefinition:
-    """Reads a form's tables; once a process, until `forget`.
+def load(form_id: str, root: Path = FORMS, pack: str = DEMO) -> FormDefinition:
+    """Reads a form's tables with the country pack *pack* laid over them; once a process, until `forget`.
 
     Raises:
         FormError: `forms.unknown_form`, or `forms.table_faulty` with every fault found.
     """
-    return _load(form_id, root)
+    return _load(form_id, root, pack)
 
 
 def forget() -> None:
     """Tables that were read are read again: for whoever writes them in the same process."""
     _load.cache_clear()
+    read_pack.cache_clear()
 
 
-@lru_cache(maxsize=64)
-def _load(form_id: str, root: Path) -> FormDefinition:
+@lru_cache(maxsize=128)
+def _load(form_id: str, root: Path, pack_name: str) -> FormDefinition:
     if not (root / form_id / "survey.csv").is_file():
         raise FormError("forms.unknown_form", form_id, f"Known forms: {', '.join(form_ids(root)) or 'none'}.")
     faults: list[Finding] = []
+    pack = read_pack(pack_name, root)
     settings = _read_settings(root, form_id, faults)
-    rows = _spread_only(_expanded(root, form_id, faults), faults)
-    choices = _read_choices(root, form_id, rows, faults)
+    expanded = _expanded(root, form_id, faults)
+    _lay_over(expanded, pack, root, faults)
+    rows = _spread_only(expanded, faults)
+    choices = _read_choices(root, form_id, rows, pack, faults)
     placed = list(walk(rows))
     if faults:
         raise FormError("forms.table_faulty", form_id, "Mend what is listed and try again.", sorted(faults))
@@ -299,6 +312,7 @@ def _load(form_id: str, root: Path) -> FormDefinition:
         choices=MappingProxyType(choices),
         questions=MappingProxyType(_questions(placed)),
         repeats=tuple(dict.fromkeys(path_of(row, groups) for row, groups in placed if row.type == "begin_repeat")),
+        pack=pack,
     )
 
 
@@ -346,14 +360,14 @@ def read_table(root: Path, path: Path, faults: list[Finding]) -> tuple[tuple[str
     return header, rows
 
 
-def _read_survey(root: Path, path: Path, faults: list[Finding]) -> list[Row]:
+def _read_survey(root: Path, path: Path, faults: list[Finding], columns: Sequence[str] = SURVEY_COLUMNS) -> list[Row]:
     header, rows = read_table(root, path, faults)
     file = path.relative_to(root).as_posix()
-    known = f"Known: {', '.join(SURVEY_COLUMNS)}."
+    known = f"Known: {', '.join(columns)}."
     faults += [
         Finding(file, 1, column, "unknown_column", f"There is no column {column!r}.", known)
         for column in header
-        if column not in SURVEY_COLUMNS
+        if column not in columns
     ]
     faults += [
         Finding(file, 1, column, "missing_column", f"The column {column!r} is missing.", "Add it.")
@@ -451,9 +465,12 @@ def _only(row: Row, faults: list[Finding]) -> frozenset[Build]:
 
 def _override(done: list[Row], row: Row, faults: list[Finding]) -> None:
     """The non-empty cells replace those of the included rows of that name; `-` empties one."""
-    places = _included_places(done, row, faults)
+    _replace_cells(done, _included_places(done, row, faults), row, faults)
+
+
+def _replace_cells(done: list[Row], places: Iterable[int], row: Row, faults: list[Finding]) -> None:
     new_type = row["type"].partition(" ")[2].strip()
-    cells = {column: cell for column, cell in row.cells.items() if column not in ("type", "name", "#only", "#note")}
+    cells = {column: cell for column, cell in row.cells.items() if column not in _NOT_REPLACED}
     if new_type:
         cells["type"] = new_type
     for place in places:
@@ -465,6 +482,21 @@ def _override(done: list[Row], row: Row, faults: list[Finding]) -> None:
             builds=_only(row, faults) if row["#only"] else old.builds,
             replaced={**old.replaced, **dict.fromkeys(cells, row.source)},
         )
+
+
+def _lay_over(done: list[Row], pack: Pack, root: Path, faults: list[Finding]) -> None:
+    """The override rows of a country pack replace cells of every question of that name; a form without it stays as it is."""
+    for path in pack.surveys(root):
+        for row in _read_survey(root, path, faults, (*SURVEY_COLUMNS, SOURCE)):
+            if row.type != "override":
+                mend = "A pack overrides questions of the forms; a question of its own belongs into a form."
+                faults.append(row.finding("type", "not_an_override", f"A pack has no {row.type!r} rows.", mend))
+                continue
+            cells = {column: cell.replace("{organisation}", pack.organisation) for column, cell in row.cells.items()}
+            places = [
+                place for place, old in enumerate(done) if old.name == row.name and old.type not in BEGINS.values()
+            ]
+            _replace_cells(done, places, replace(row, cells=cells), faults)
 
 
 def _omit(done: list[Row], row: Row, faults: list[Finding]) -> None:
@@ -560,8 +592,10 @@ def _innermost_repeat(groups: Sequence[Row]) -> str | None:
     return None
 
 
-def _read_choices(root: Path, form_id: str, rows: Iterable[Row], faults: list[Finding]) -> dict[str, ChoiceList]:
-    """The lists that *rows* use, from the form's own choices.csv or from the shared ones."""
+def _read_choices(
+    root: Path, form_id: str, rows: Iterable[Row], pack: Pack, faults: list[Finding]
+) -> dict[str, ChoiceList]:
+    """The lists that *rows* use, from the form's own choices.csv, the pack or the shared ones."""
     own = _own_lists(root, form_id, faults)
     lists: dict[str, ChoiceList] = {}
     for row in rows:
@@ -572,12 +606,31 @@ def _read_choices(root: Path, form_id: str, rows: Iterable[Row], faults: list[Fi
         if name in own:
             lists[name] = own[name]
         elif name and shared.is_file():
-            lists[name] = _choice_list(name, *read_table(root, shared, faults), faults)
+            lists[name] = _in_pack(_choice_list(name, *read_table(root, shared, faults), faults), pack, root, faults)
         else:
             faults.append(
                 row.finding("type", "unknown_list", f"There is no choice list {name!r}.", f"Write choices/{name}.csv.")
             )
     return lists
+
+
+def _in_pack(shared: ChoiceList, pack: Pack, root: Path, faults: list[Finding]) -> ChoiceList:
+    """A shared list as the pack has it: its own rows with a code, then those of the shared list that it keeps."""
+    path = pack.choices(root, shared.name)
+    if path is not None:
+        header, rows = read_table(root, path, faults)
+        coded = [row for row in rows if row.name]
+        own = _choice_list(shared.name, header, coded, faults)
+        kept = [choice for choice in shared.choices if choice.name in pack.keep.get(shared.name, ())]
+        if not coded and not kept:
+            file = path.relative_to(root).as_posix()
+            mend = "Write the code of at least one, or ask for it: docs/adding-a-form.md, country packs."
+            faults.append(Finding(file, 1, "name", "list_empty", "No row has a code: nothing can be chosen.", mend))
+        columns = tuple(dict.fromkeys((*shared.columns, *own.columns)))
+        return ChoiceList(shared.name, (*own.choices, *kept), columns)
+    if shared.name == "sex" and not pack.sex_other:
+        return replace(shared, choices=tuple(choice for choice in shared.choices if choice.name != "other"))
+    return shared
 
 
 def _own_lists(root: Path, form_id: str, faults: list[Finding]) -> dict[str, ChoiceList]:
@@ -602,7 +655,7 @@ def _own_lists(root: Path, form_id: str, faults: list[Finding]) -> dict[str, Cho
 
 def _choice_list(name: str, header: tuple[str, ...], rows: Sequence[Row], faults: list[Finding]) -> ChoiceList:
     """A list from its rows; filter columns are those that any of its rows fills."""
-    columns = [column for column in header if column not in ("list_name", "name", "label", "#note")]
+    columns = [column for column in header if column not in ("list_name", "name", "label", "#note", SOURCE)]
     used = tuple(column for column in columns if any(row[column] for row in rows))
     for row in rows:
         faults += [

@@ -70,8 +70,26 @@ def texts(language: str, root: Path = FORMS) -> Mapping[str, str]:
     path = _po_path(language, root)
     if not path.is_file():
         return {}
+    return _current(path)
+
+
+def _current(path: Path) -> Mapping[str, str]:
     state = path.stat()
     return _read_once(path, state.st_mtime_ns, state.st_size)
+
+
+def texts_of(form: FormDefinition, language: str) -> Mapping[str, str]:
+    """English text -> translation as *form* has it: the forms' own PO file with those of its country pack laid over it.
+
+    A language of the pack alone takes what it does not say from its fallback.
+    """
+    fallback = form.pack.fallback.get(language)
+    known = dict(texts_of(form, fallback)) if fallback else {}
+    if language in TRANSLATED:
+        known.update(texts(language, form.root))
+    for path in form.pack.po_files(form.root, language):
+        known.update(_current(path))
+    return known
 
 
 def merge(language: str, translated: Mapping[str, str], root: Path = FORMS) -> Merged:
