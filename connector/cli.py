@@ -21,6 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from connector.commands.backup import backup, restore
 from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.partner import partner
@@ -559,6 +560,8 @@ def user_list(flow: Pipeline, json_: bool) -> None:
 
 main.add_command(erase)
 main.add_command(purge)
+main.add_command(backup)
+main.add_command(restore)
 main.add_command(referral)
 main.add_command(partner)
 main.add_command(report)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from connector.config import Config
 from connector.ledger.care import Care, Holding
 from connector.ledger.flow import Case
 from connector.pipeline import Pipeline
-
-_LIST = "erased.txt"
+from connector.taken_back import ERASED, TakenBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +27,10 @@ class Standing:
 def erase(flow: Pipeline, case: Case, actor: str) -> list[Standing]:
     """Forgets *case* for good and tells where something of it still is. Run again, it tells how that stands now."""
     if case.state != "erased":
-        _remember(erased_list(flow.config), case.record_id)
+        flow.taken_back.note(TakenBack(ERASED, case.record_id))
         Care(flow.ledger).erase(case, actor)
     flow.forget_files(case)
     return list(_standings(flow, case))
-
-
-def erased_list(config: Config) -> Path:
-    """The record ids that were erased, one a line: `silah restore` erases them again from an older backup."""
-    return config.at_home(config.data_dir) / _LIST
-
-
-def _remember(file: Path, record_id: str) -> None:
-    """Durable before anything is erased: an id too many does no harm, one too few would bring a person back."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a", encoding="ascii") as out:
-        out.write(record_id + "\n")
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def _standings(flow: Pipeline, case: Case) -> Iterator[Standing]:
@@ -57,9 +38,7 @@ def _standings(flow: Pipeline, case: Case) -> Iterator[Standing]:
     for holding in Care(flow.ledger).holdings(case):
         yield _standing(flow, holding)
     yield _on_the_server(case)
-    backups = "older backups hold it, sealed; `silah restore` erases it from them by the list in " + str(
-        erased_list(flow.config)
-    )
+    backups = f"older backups hold it, sealed; `silah restore` erases it again by {flow.taken_back.file.name}"
     yield Standing("backups", "there", backups + ". Destroy backups that are older than you need")
 
 

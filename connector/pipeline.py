@@ -30,6 +30,7 @@ from connector.figures.facts import facts_of
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
 from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
+from connector.taken_back import WITHDRAWN, TakenBack, TakenBackList
 from connector.targets import Target
 from connector.transforms.record import Record
 from connector.transforms.registry import RECORDS, from_json, to_record
@@ -78,6 +79,7 @@ class Pipeline:
         self.servers = servers
         self.targets = targets
         self._attachments = attachments
+        self.taken_back = TakenBackList(config.at_home(config.data_dir))
         self._backoff: Backoff = config.dispatch.backoff()
         self._content_key = ledger.derive("content of deliveries")
         self.audiences: Mapping[str, Audience] = {
@@ -200,6 +202,7 @@ class Pipeline:
 
     def withdraw(self, case: Case, recipient: str | None, reason: str, actor: str) -> list[str]:
         """Takes consent back: stops what is queued and tells whoever may hold the record; the targets that are told."""
+        self.taken_back.note(TakenBack(WITHDRAWN, case.record_id, recipient or "*"))
         return self.ledger.withdraw(
             case, recipient, reason, actor, lambda target: recipient is None or self._is(target, recipient)
         )

@@ -15,7 +15,7 @@ from connector.ledger import audit
 from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds, moment
 from connector.ledger.flow import OPEN, Case, Ledger, as_case, chunks, close_open, make_delivery, maybe_holds
-from connector.ledger.schema import attempts, data_keys, deliveries, meta, receipts, submissions, versions
+from connector.ledger.schema import attempts, data_keys, deliveries, meta, receipts, submissions, versions, withdrawals
 from connector.model import JSON, Action
 
 _UNSETTLED = ("due", "waiting", "parked")
@@ -94,6 +94,12 @@ class Care:
                 before = newest.get(row.target, Holding(row.target, None, None))
                 newest[row.target] = Holding(row.target, row.state, row.error) if withdrawal else before
         return [newest[name] for name in sorted(newest)]
+
+    def was_withdrawn(self, case: Case, recipient: str) -> bool:
+        """Whether consent for *recipient* (`*`: everyone) was taken back in these words."""
+        where = (withdrawals.c.submission_id == case.id, withdrawals.c.recipient == recipient)
+        with self._ledger.database.reading() as connection:
+            return bool(connection.execute(select(exists().where(*where))).scalar_one())
 
     # Keeping times
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from connector.erasing import Standing, erase, erased_list
+from connector.erasing import Standing, erase
 from connector.errors import SilahError
 from connector.ledger import audit
 from connector.ledger.flow import Case
@@ -141,7 +141,7 @@ def test_erased_stays_erased(node: Node, fill_in: FillIn) -> None:
     assert 1 == len([body for body in node.received() if body["action"] == "upsert"])
     with pytest.raises(SilahError):
         node.flow.preview(case, "national")
-    assert [case.record_id] == erased_list(node.flow.config).read_text().splitlines()
+    assert ["erased", "withdrawn"] == [one.deed for one in node.flow.taken_back.read()]
 
 
 def test_it_is_in_the_audit(node: Node, fill_in: FillIn) -> None:

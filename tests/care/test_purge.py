@@ -157,6 +157,16 @@ def test_the_form_server_is_emptied_after_delivery_and_backup(node: Node, fill_i
     assert 0 == node.flow.ledger.account("kobo", "tracing_request").missing
 
 
+def test_a_backup_from_before_does_not_count(node: Node, fill_in: FillIn) -> None:
+    """What came after the newest backup is on the form server and here alone: it stays there."""
+    empties(node, "delete_submissions")
+    Care(node.flow.ledger).backed_up(node.clock())
+    node.clock.forward(minutes=1)
+    node.take_in(fill_in(request()))
+    node.clock.forward(days=15)
+    assert (0, 1) == (purge(node.flow, "test").on_server, len(node.kobo.submissions(node.asset)))
+
+
 def test_only_what_arrived_everywhere_is_deleted(node: Node, fill_in: FillIn) -> None:
     """What waits for a person, is parked, younger, changed since the backup, or edited meanwhile, stays on the server."""
     empties(node, "delete_submissions")
