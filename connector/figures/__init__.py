@@ -1,0 +1,1 @@
+"""Official figures (docs/figures.md): what each record counts as, what was counted before, and what may be published."""
