@@ -125,7 +125,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Published:
-    """What was done. *line* is for silah.toml, None when it stands there or must not."""
+    """What was done. *line* is for `[servers.<name>.forms]` of silah.toml, None when it stands there or must not."""
 
     ref: str
     steps: tuple[str, ...]
@@ -184,6 +184,11 @@ class Publisher:
         self._public_url = public_url.rstrip("/") if public_url else None
         self._reader = reader
         self._root = root
+
+    @property
+    def server(self) -> str:
+        """The server's name in silah.toml."""
+        return self._host.name
 
     def plan(self, form_id: str, *, key: str | None = None, training: bool = False) -> Plan:
         """What publishing *form_id* would do now.
@@ -265,7 +270,7 @@ class Publisher:
         form_id = plan.wanted.form.form_id
         if plan.wanted.training or self._config.forms.get(form_id) == ref:
             return None
-        return f'[servers.{self._host.name}.forms]\n{form_id} = "{ref}"'
+        return f'{form_id} = "{ref}"'
 
     def _wanted(self, form: FormDefinition, encryption: Mapping[str, str], *, training: bool) -> Wanted:
         """The form with these cells on its settings sheet."""

@@ -90,26 +90,30 @@ def publish(
 
     key_text = read_public_key(key) if key else None
     failed = False
+    lines: list[str] = []
     with _publisher(server, token_env, project) as (publisher, configured):
         for form_id in form_ids or _configured(configured):
             try:
                 plan = publisher.plan(form_id, key=key_text, training=training)
                 _show_plan(plan)
                 if not dry_run:
-                    _carry_out(publisher, plan, force=force)
+                    lines += _carry_out(publisher, plan, force=force)
             except (SilahError, FormError) as error:
                 failed = True
                 _show_error(form_id, error)
+        if lines:
+            click.echo(f"\nFor silah.toml, so that the records are read:\n\n[servers.{publisher.server}.forms]")
+            click.echo("\n".join(lines))
     sys.exit(1 if failed else 0)
 
 
-def _carry_out(publisher: Publisher, plan: Plan, *, force: bool) -> None:
+def _carry_out(publisher: Publisher, plan: Plan, *, force: bool) -> list[str]:
+    """Does what the plan says; the lines that silah.toml still needs."""
     if not plan.steps:
-        return
+        return []
     done = publisher.carry_out(plan, force=force)
     click.echo(f"  done: {done.ref}")
-    if done.line:
-        click.echo(f"  for silah.toml, so that its records are read:\n\n{done.line}\n")
+    return [done.line] if done.line else []
 
 
 def _show_plan(plan: Plan) -> None:

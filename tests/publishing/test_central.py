@@ -84,7 +84,7 @@ def test_a_new_form_is_published_with_its_files(centre: Centre) -> None:
     done = centre.publish()
 
     before = centre.changing()
-    assert f'[servers.central.forms]\n{FORM} = "{centre.project}/{FORM}"' == done.line
+    assert f'{FORM} = "{centre.project}/{FORM}"' == done.line
     assert "2026112101" == centre.asked(FORM)["version"]
     assert {"places.csv": True, "cases.csv": True} == {
         one["name"]: one["exists"] for one in centre.asked(f"{FORM}/attachments")

@@ -51,7 +51,7 @@ def test_a_new_form_is_deployed_with_media_and_hook(office: Office) -> None:
     assert list(RING_FIELDS) == hook["subset_fields"]
     assert {"custom_headers": {"X-Silah-Token": HOOK_SECRET}} == hook["settings"]
     assert "http://127.0.0.1:9/webhooks/kobo/kobo" == hook["endpoint"]
-    assert f'[servers.kobo.forms]\n{FORM} = "{done.ref}"' == done.line
+    assert f'{FORM} = "{done.ref}"' == done.line
 
 
 def test_the_reading_account_gets_no_more_than_it_needs(office: Office) -> None:
