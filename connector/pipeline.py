@@ -299,7 +299,7 @@ class Pipeline:
     def _delivered(self, delivery: Due, release: Release, receipt: Receipt) -> Future[None]:
         detail: dict[str, JSON] = {
             "version": delivery.version, "purpose": release.purpose, "classes": list(release.classes), "key": delivery.key,
-            "recipient": str(self.audiences[delivery.target].recipient),
+            "recipient": str(self.audiences[delivery.target].recipient), "who": self.audiences[delivery.target].who,
         }  # fmt: skip
         written = self.ledger.delivered(delivery, receipt.external_id, receipt.dropped, detail)
         if release.photos:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,9 +14,11 @@ from sqlalchemy import Table as SqlTable
 
 from connector.ledger import audit
 from connector.ledger.audit import Entry
+from connector.ledger.candidates import forget_pairs
 from connector.ledger.database import milliseconds, moment
-from connector.ledger.flow import OPEN, Case, Ledger, as_case, chunks, close_open, make_delivery, maybe_holds
+from connector.ledger.flow import EVERYONE, OPEN, Case, Ledger, as_case, chunks, close_open, make_delivery, maybe_holds
 from connector.ledger.schema import attempts, data_keys, deliveries, meta, receipts, submissions, versions, withdrawals
+from connector.ledger.schema import audit as audit_rows
 from connector.model import JSON, Action
 
 _UNSETTLED = ("due", "waiting", "parked")
@@ -35,6 +38,40 @@ class Holding:
     target: str
     told: str | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One delivery that a target confirmed, as the audit has it."""
+
+    at: datetime
+    purpose: str
+    classes: tuple[str, ...]
+    recipient: str | None
+    who: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one target received of a submission; no *deeds* when something was sent and never confirmed.
+
+    *removing*: the word to remove it is on its way; *removed_at*: when the target confirmed that word.
+    """
+
+    target: str
+    deeds: tuple[Deed, ...]
+    removing: bool
+    removed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Everything about one submission that somebody was or was not told. *refused*: (target, the code of why);
+    *events*: `taken_back` and `erased`, with when."""
+
+    sent: tuple[Sent, ...]
+    refused: tuple[tuple[str, str], ...]
+    events: tuple[tuple[str, datetime], ...]
 
 
 class Care:
@@ -60,6 +97,7 @@ class Care:
         connection.execute(
             update(versions).where(versions.c.submission_id == case.id).values(raw=None, record=None, digest="")
         )
+        forget_pairs(connection, case.id)
         told = self._tell(connection, row, milliseconds(now))
         values = {"state": "erased", "version": row.version + bool(told), "parked": None, "parked_at": None}
         connection.execute(
@@ -100,6 +138,22 @@ class Care:
         where = (withdrawals.c.submission_id == case.id, withdrawals.c.recipient == recipient)
         with self._ledger.database.reading() as connection:
             return bool(connection.execute(select(exists().where(*where))).scalar_one())
+
+    def told_of(self, case: Case) -> Told:
+        """Who was told what of a submission, out of the audit; the deliveries add what was sent and not confirmed."""
+        of_case = select(audit_rows).where(audit_rows.c.record_id == case.record_id).order_by(audit_rows.c.seq)
+        deliveries_of = select(deliveries).where(
+            deliveries.c.submission_id == case.id, deliveries.c.state != "superseded"
+        )
+        with self._ledger.database.reading() as connection:
+            rows = connection.execute(of_case).all()
+            open_or_done = connection.execute(deliveries_of.order_by(deliveries.c.version, deliveries.c.made_at)).all()
+            targets = [row.target for row in rows if row.event in tuple(Action)]
+            targets += [row.target for row in open_or_done if maybe_holds(connection, case.id, row.target)]
+        newest = {row.target: row for row in open_or_done}
+        sent = tuple(_sent(target, rows, newest.get(target)) for target in dict.fromkeys(targets))
+        refused = tuple((target, row.error or "") for target, row in newest.items() if target not in targets)
+        return Told(sent, refused, tuple(_events(rows)))
 
     # Keeping times
 
@@ -162,9 +216,9 @@ class Care:
 
         self._ledger.database.write(job)
 
-    def note(self, event: str, actor: str, detail: Mapping[str, JSON]) -> None:
+    def note(self, event: str, actor: str, detail: Mapping[str, JSON], record_id: str | None = None) -> None:
         """One row of the audit."""
-        entry = Entry(event, actor, detail=detail)
+        entry = Entry(event, actor, record_id, detail=detail)
         self._ledger.database.write(lambda connection: audit.append(connection, self._ledger.now(), entry))
 
     def _remove(self, table: SqlTable, where: ColumnElement[bool], *, dry_run: bool) -> int:
@@ -182,6 +236,28 @@ class Care:
         for some in [] if dry_run else chunks(found):
             self._ledger.database.write(partial(work, some))
         return len(found)
+
+
+def _sent(target: str, rows: Sequence[Row[Any]], newest: Row[Any] | None) -> Sent:
+    """*rows* are the audit's, *newest* is the target's last delivery."""
+    mine = [row for row in rows if row.target == target and row.event in tuple(Action)]
+    deeds = tuple(_deed(row) for row in mine if row.event == Action.UPSERT)
+    removed = moment(mine[-1].at) if mine and mine[-1].event == Action.WITHDRAW else None
+    removing = newest is not None and newest.action == Action.WITHDRAW and newest.state in OPEN
+    return Sent(target, deeds, removing, None if removing else removed)
+
+
+def _deed(row: Row[Any]) -> Deed:
+    told = json.loads(row.detail)
+    return Deed(moment(row.at), told["purpose"], tuple(told["classes"]), told.get("recipient"), told.get("who"))
+
+
+def _events(rows: Sequence[Row[Any]]) -> Iterator[tuple[str, datetime]]:
+    for row in rows:
+        if row.event == "erased":
+            yield "erased", moment(row.at)
+        elif row.event == "withdrawn" and json.loads(row.detail).get("recipient") == EVERYONE:
+            yield "taken_back", moment(row.at)
 
 
 def _settled() -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connector import config as configuration
-from connector.backup import backup, restore
+from connector.backup import _unseal, backup, restore
 from connector.erasing import erase
 from connector.errors import KeyUnavailable, Refused
 from connector.keys import MasterKey
@@ -214,3 +214,18 @@ def test_postgresql_is_refused_with_advice(node: Node, monkeypatch: pytest.Monke
     with pytest.raises(Refused) as raised:
         restore(configuration.parse(node.data, node.home / "silah.toml"), node.home / "x", None, "test")
     assert "restore.postgresql" == raised.value.code
+
+
+def test_a_file_that_ends_too_early_is_noticed_by_itself(
+    node: Node, fill_in: FillIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off exactly between two chunks: the last one says that it is not the last, before any database is looked at."""
+    monkeypatch.setattr("connector.backup._CHUNK", 16 * 1024)
+    node.take_in(fill_in(request()))
+    file = saved(node)
+    data = file.read_bytes()
+    head = data.index(b"\n", data.index(b"\n") + 1) + 1
+    file.write_bytes(data[: head + 2 * (4 + 16 * 1024 + 28)])
+    with pytest.raises(Refused) as raised:
+        _unseal(file, node.home / "out.db", node.flow.ledger.master)
+    assert "backup.damaged" == raised.value.code
