@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from rich.text import Text
 from forms import compiler, engines, linter
 from forms.errors import EnginesMissing, Finding, FormError
 from forms.packs import DEMO
-from forms.tables import BUILDS, FORMS, Build, form_ids, load
+from forms.tables import BUILDS, FORMS, Build, FormDefinition, form_ids, load
 
 EngineState = Literal["run", "not run", "missing"]
 _SHOWN_PER_CODE = 20
@@ -59,24 +59,22 @@ def check_command(
     *,
     engines: bool = True,
     root: Path = FORMS,
+    pack: str = DEMO,
     on_form: Callable[[str], None] = lambda _: None,
 ) -> Checked:
     """Lints *forms* (all when empty), holds the committed builds against the tables, and runs the engines.
 
     Args:
         engines: run ODK Validate too. pyxform needs nothing installed and always runs.
+        pack: the country pack that is laid over the forms; only the builds of `demo` are committed and can be stale.
         on_form: told the form_id before a form is converted, the slow part: for a progress bar.
     """
     chosen = tuple(forms) or form_ids(root)
-    found = (
-        {finding for form_id in forms for finding in linter.check(form_id, root)}
-        if forms
-        else set(linter.check_all(root))
-    )
-    readable = [form_id for form_id in chosen if _is_readable(form_id, root)]
-    found.update(_stale(readable, root))
+    found = set(_linted(forms, root, pack))
+    readable = [form_id for form_id in chosen if _is_readable(form_id, root, pack)]
+    found.update(_stale(readable, root) if pack == DEMO else ())
     with tempfile.TemporaryDirectory() as folder:
-        xforms, refused = _converted(readable, root, Path(folder), on_form)
+        xforms, refused = _converted(readable, root, pack, Path(folder), on_form)
         found.update(refused)
         state, invalid = _validated(xforms) if engines else ("not run", [])
     found.update(invalid)
@@ -101,9 +99,16 @@ def show(checked: Checked, console: Console) -> None:
         console.print("engines not run")
 
 
-def _is_readable(form_id: str, root: Path) -> bool:
+def _linted(forms: Sequence[str], root: Path, pack: str) -> Iterator[Finding]:
+    if forms:
+        yield from (finding for form_id in forms for finding in linter.check(form_id, root, pack))
+    else:
+        yield from linter.check_all(root) if pack == DEMO else linter.check_pack(pack, root)
+
+
+def _is_readable(form_id: str, root: Path, pack: str) -> bool:
     try:
-        load(form_id, root)
+        load(form_id, root, pack)
     except FormError:
         return False
     return True
@@ -132,15 +137,15 @@ def _is_current(form_id: str, root: Path) -> bool:
 
 
 def _converted(
-    forms: Sequence[str], root: Path, folder: Path, on_form: Callable[[str], None]
+    forms: Sequence[str], root: Path, pack: str, folder: Path, on_form: Callable[[str], None]
 ) -> tuple[list[Path], list[Finding]]:
     """Writes the XForm of both builds of every form into *folder*; what pyxform refuses or warns of is a finding."""
     xforms, refused = [], []
     for form_id in forms:
         on_form(form_id)
-        for build in _different_builds(form_id, root):
+        for build in _different_builds(load(form_id, root, pack)):
             try:
-                text = engines.convert(compiler.build(form_id, build, folder / build, root))
+                text = engines.convert(compiler.build(form_id, build, folder / build, root, pack))
             except FormError as error:
                 refused.append(_engine_finding(f"xlsx/{build}/{form_id}.xlsx", error))
                 continue
@@ -150,9 +155,8 @@ def _converted(
     return xforms, refused
 
 
-def _different_builds(form_id: str, root: Path) -> tuple[Build, ...]:
+def _different_builds(form: FormDefinition) -> tuple[Build, ...]:
     """One build is enough where both have the same cells: converting a long form takes two seconds."""
-    form = load(form_id, root)
     same = compiler.sheets(form, "kobo") == compiler.sheets(form, "central")
     return BUILDS[:1] if same else BUILDS
 

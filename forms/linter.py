@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from forms import consent_rules, policy
 from forms.errors import Finding, FormError
 from forms.expressions import SELF, column_names, compared_literals, instances, pulldata_columns, references
-from forms.packs import DEMO
+from forms.packs import DEMO, SOURCE, Pack, read_pack
 from forms.tables import (
     BEGINS,
     EXPRESSION_COLUMNS,
@@ -30,9 +30,10 @@ from forms.tables import (
     form_ids,
     load,
     path_of,
+    read_table,
     walk,
 )
-from forms.translations import TRANSLATED, lost_parts, texts_of, unused
+from forms.translations import TRANSLATED, lost_parts, read_po, texts_in, texts_of, unused
 
 _ASKED_TYPES = frozenset(
     [
@@ -110,6 +111,37 @@ def check_all(root: Path = FORMS) -> list[Finding]:
         return sorted(found.union(_unused_translations(root)))
     except FormError:  # a form that cannot be read: its faults are among those found
         return sorted(found)
+
+
+def check_pack(pack: str, root: Path = FORMS) -> list[Finding]:
+    """Every fault of every form with *pack* laid over it, and those of the pack itself: rows without a source, idle texts."""
+    found = {finding for form_id in form_ids(root) for finding in check(form_id, root, pack)}
+    try:
+        found.update(_sourceless_rows(read_pack(pack, root), root), _idle_texts(pack, root))
+    except FormError:  # a pack or form that cannot be read: its faults are among those found
+        return sorted(found)
+    return sorted(found)
+
+
+def _sourceless_rows(pack: Pack, root: Path) -> Iterator[Finding]:
+    for path in pack.own_tables(root):
+        faults: list[Finding] = []
+        _, rows = read_table(root, path, faults)
+        yield from faults
+        for row in rows:
+            if not row[SOURCE]:
+                mend = "Name the document, or the office, that says so."
+                yield row.finding(SOURCE, "source_missing", "The row does not say where it comes from.", mend)
+
+
+def _idle_texts(pack: str, root: Path) -> Iterator[Finding]:
+    forms = [load(form_id, root, pack) for form_id in form_ids(root)]
+    asked = {text for form in forms for text in texts_in(form)}
+    for path in read_pack(pack, root).own_po_files(root):
+        for text in read_po(path).keys() - asked:
+            mend = "Take the entry away, or write the text as the table has it."
+            file = path.relative_to(root).as_posix()
+            yield Finding(file, 0, text, "translation_unused", "The text stands in no form of this pack.", mend)
 
 
 def _types(form: FormDefinition) -> Iterator[Finding]:

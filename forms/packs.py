@@ -73,6 +73,14 @@ class Pack:
         path = root / "packs" / self.name / "choices" / f"{list_name}.csv"
         return path if path.is_file() else None
 
+    def own_tables(self, root: Path) -> tuple[Path, ...]:
+        """Every CSV table in the pack's folder."""
+        return tuple(sorted((root / "packs" / self.name).rglob("*.csv")))
+
+    def own_po_files(self, root: Path) -> tuple[Path, ...]:
+        """Every PO file in the pack's folder."""
+        return tuple(sorted((root / "packs" / self.name / "translations").glob("*.po")))
+
     def po_files(self, root: Path, language: str) -> tuple[Path, ...]:
         """The PO files of *language* that are laid over those of the forms, the pack's own last."""
         folders = (root / "packs" / "translations", root / "packs" / self.name / "translations")

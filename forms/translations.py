@@ -47,7 +47,7 @@ class Merged:
 
 def source_texts(form_id: str, root: Path = FORMS) -> tuple[str, ...]:
     """Every English text of a form that a person reads, in the form's order, each once."""
-    return tuple(dict.fromkeys(text for _, text in _texts_of(load(form_id, root))))
+    return texts_in(load(form_id, root))
 
 
 def missing(language: str, root: Path = FORMS, forms: Sequence[str] = ()) -> list[str]:
@@ -70,12 +70,18 @@ def texts(language: str, root: Path = FORMS) -> Mapping[str, str]:
     path = _po_path(language, root)
     if not path.is_file():
         return {}
-    return _current(path)
+    return read_po(path)
 
 
-def _current(path: Path) -> Mapping[str, str]:
+def read_po(path: Path) -> Mapping[str, str]:
+    """English text -> translation as one PO file has them, without those that are empty."""
     state = path.stat()
     return _read_once(path, state.st_mtime_ns, state.st_size)
+
+
+def texts_in(form: FormDefinition) -> tuple[str, ...]:
+    """Every English text of *form*, its country pack laid over it, in the form's order, each once."""
+    return tuple(dict.fromkeys(text for _, text in _texts_of(form)))
 
 
 def texts_of(form: FormDefinition, language: str) -> Mapping[str, str]:
@@ -88,7 +94,7 @@ def texts_of(form: FormDefinition, language: str) -> Mapping[str, str]:
     if language in TRANSLATED:
         known.update(texts(language, form.root))
     for path in form.pack.po_files(form.root, language):
-        known.update(_current(path))
+        known.update(read_po(path))
     return known
 
 
