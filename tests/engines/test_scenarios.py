@@ -1,17 +1,9 @@
-"""Conversations: the people of tests/forms/scenarios walk through the built forms in JavaRosa, as an enumerator leads them.
-
-A scenario is a JSON file in the folder of its form: `name`, `language`, `answers` (question -> text, list of texts, or
-`{"tries": […]}`; repeat -> list of such objects) and `expect`: `reached` and `not_reached` (questions and notes),
-`complete`, `values` (what the record holds; a list for the entries of repeats, in order), `refused` (question -> how
-many tries were refused) and `unreached` (answers that no question asked for).
-"""
+"""Conversations: the people of tests/forms/scenarios walk through the built forms in JavaRosa, as an enumerator leads them."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from xml.etree.ElementTree import fromstring
 
 import pytest
@@ -21,17 +13,10 @@ from connector.sandbox.records import kobo_answers
 from connector.transforms.registry import from_json, to_record
 from forms.tables import load
 from tests.engines.conftest import FillForm
-from tests.engines.javarosa import Filled, Tries
+from tests.engines.javarosa import Filled
+from tests.engines.scenarios import Scenario, scenarios
 
-SCENARIOS = Path(__file__).parents[1] / "forms" / "scenarios"
-FILES = sorted(SCENARIOS.glob("*/*.json"))
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-
-
-def _answer(value: object) -> object:
-    if isinstance(value, dict):
-        return Tries(value["tries"]) if set(value) == {"tries"} else {name: _answer(one) for name, one in value.items()}
-    return [_answer(one) for one in value] if isinstance(value, list) else value
 
 
 def _values(done: Filled, name: str) -> list[str]:
@@ -45,17 +30,16 @@ def _luhn_holds(code: str) -> bool:
     return sum(DOUBLED[digit] if place % 2 else digit for place, digit in enumerate(digits)) % 10 == 0
 
 
-@pytest.fixture(scope="module", params=FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def walked(request: pytest.FixtureRequest, fill_form: FillForm) -> tuple[dict[str, Any], Filled]:
-    scenario = {"form_id": request.param.parent.name, **json.loads(request.param.read_text(encoding="utf-8"))}
-    answers = {name: _answer(value) for name, value in scenario["answers"].items()}
-    return scenario, fill_form(scenario["form_id"], answers, scenario["language"])
+@pytest.fixture(scope="module", params=scenarios(), ids=lambda scenario: scenario.id)
+def walked(request: pytest.FixtureRequest, fill_form: FillForm) -> tuple[Scenario, Filled]:
+    scenario: Scenario = request.param
+    return scenario, fill_form(scenario.form_id, scenario.given(), scenario.language)
 
 
-def test_the_conversation_goes_as_it_should(walked: tuple[dict[str, Any], Filled]) -> None:
+def test_the_conversation_goes_as_it_should(walked: tuple[Scenario, Filled]) -> None:
     """What is asked and what is not, what is refused, what is kept, and whether the form can be finished."""
     scenario, done = walked
-    expected = scenario["expect"]
+    expected = scenario.expect
     assert (done.complete, done.stopped_at) == (expected["complete"], done.stopped_at)
     assert [name for name in expected["reached"] if name not in done.names] == []
     assert [name for name in expected["not_reached"] if name in done.names] == []
@@ -69,7 +53,7 @@ def test_the_conversation_goes_as_it_should(walked: tuple[dict[str, Any], Filled
         )
 
 
-def test_every_refusal_says_why_in_the_language(walked: tuple[dict[str, Any], Filled]) -> None:
+def test_every_refusal_says_why_in_the_language(walked: tuple[Scenario, Filled]) -> None:
     """A constraint never fails without a message, and nothing shown lacks its text."""
     _, done = walked
     assert [
@@ -78,11 +62,11 @@ def test_every_refusal_says_why_in_the_language(walked: tuple[dict[str, Any], Fi
     assert [visit.path for visit in done.visits if not visit.label] == []
 
 
-def test_a_case_code_carries_its_branch_and_its_check_digit(walked: tuple[dict[str, Any], Filled]) -> None:
+def test_a_case_code_carries_its_branch_and_its_check_digit(walked: tuple[Scenario, Filled]) -> None:
     """11 digits, Luhn at the end; a form that makes one puts the branch first, and makes none before it may."""
     scenario, done = walked
     code = done.value("case_code")
-    if "case_code_base" not in load(scenario["form_id"]).questions:
+    if "case_code_base" not in load(scenario.form_id).questions:
         assert code == "" or (11, True) == (len(code), _luhn_holds(code))
     elif done.value("may_record") == "yes":
         assert (11, True, done.value("branch_code")) == (len(code), _luhn_holds(code), code[:3])
@@ -90,10 +74,10 @@ def test_a_case_code_carries_its_branch_and_its_check_digit(walked: tuple[dict[s
         assert code == ""
 
 
-def test_what_is_sent_becomes_a_record(walked: tuple[dict[str, Any], Filled]) -> None:
+def test_what_is_sent_becomes_a_record(walked: tuple[Scenario, Filled]) -> None:
     """The typed Record of the form reads every answer that the engine kept, and is the same after the ledger."""
     scenario, done = walked
-    form_id = scenario["form_id"]
+    form_id = scenario.form_id
     answers = cast("Answers", kobo_answers(done.record, load(form_id).repeats))
     record = to_record(Submission("kobo", form_id, "r", "i", 1, None, datetime.now(UTC), _questions_alone(answers)))
     assert form_id == record.kind
