@@ -25,6 +25,7 @@ from connector.commands.backup import backup, restore
 from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.partner import partner
+from connector.commands.policy import policy
 from connector.commands.purge import purge
 from connector.commands.receipt import receipt
 from connector.commands.referral import referral
@@ -562,6 +563,7 @@ def user_list(flow: Pipeline, json_: bool) -> None:
 main.add_command(erase)
 main.add_command(purge)
 main.add_command(receipt)
+main.add_command(policy)
 main.add_command(backup)
 main.add_command(restore)
 main.add_command(referral)

@@ -105,6 +105,24 @@ def _policy(form_id: str, root: Path, _changed_at: int) -> Policy:
     return read
 
 
+def as_written(form_id: str, root: Path = FORMS) -> Policy:
+    """The policy of a form as far as it can be read, faulty or not: for showing it, never for letting anything through."""
+    return _read(load(form_id, root), root)[0]
+
+
+def policy_in(file: Path, form_id: str) -> Policy:
+    """The policy in *file*, an earlier version of a form's, without looking at the form; for comparing the two.
+
+    Raises:
+        FormError: `forms.policy_unreadable`.
+    """
+    faults: list[Finding] = []
+    found = read_toml(file.parent, file.name, faults)
+    if faults or not found:
+        raise FormError("forms.policy_unreadable", str(file), "Give a policy.toml as it once stood.", faults)
+    return _parsed(form_id, found)
+
+
 def findings(form: FormDefinition) -> list[Finding]:
     """The faults of a form's policy: unknown names, questions without a line, lines without a question."""
     return _read(form, form.root)[1]
@@ -119,24 +137,31 @@ def _read(form: FormDefinition, root: Path) -> tuple[Policy, list[Finding]]:
     file = f"{form.form_id}/policy.toml"
     faults: list[Finding] = []
     found = read_toml(root, file, faults)
+    read = _parsed(form.form_id, found)
+    if found:
+        faults += [*_faults_of_keys(file, found, form), *_faults_of_fixed(file, found)]
+        faults += [
+            fault
+            for name, recipients in read.recipients_of.items()
+            for fault in _faults_of_class(file, name, recipients)
+        ]
+        faults += _faults_of_questions(file, read, form)
+    return read, faults
+
+
+def _parsed(form_id: str, found: Mapping[str, object]) -> Policy:
+    """What a policy says, without looking for faults."""
     line_of = {name: str(line) for name, line in _table(found, "questions").items()}
     class_of = {name: _class(line) for name, line in line_of.items()}
     recipients_of = {name: _names(value) for name, value in _table(found, "classes").items()}
     recipients_of.update(_FIXED)
-    read = Policy(
-        form.form_id,
+    return Policy(
+        form_id,
         str(found.get("purpose", "")),
         MappingProxyType(class_of),
         MappingProxyType(line_of),
         MappingProxyType(recipients_of),
     )
-    if found:
-        faults += [*_faults_of_keys(file, found, form), *_faults_of_fixed(file, found)]
-        faults += [
-            fault for name, recipients in recipients_of.items() for fault in _faults_of_class(file, name, recipients)
-        ]
-        faults += _faults_of_questions(file, read, form)
-    return read, faults
 
 
 def _class(line: str) -> str:
