@@ -78,8 +78,8 @@ def _print(found: Sequence[PolicyTable], lang: Language) -> None:
 
     for one in found:
         click.echo(f"{one.form_id}: {one.title}")
-        print_table([word("policy.question", lang), word("policy.class", lang), *Recipient], as_rows(one, lang))
+        print_table([word("table.question", lang), word("table.class", lang), *Recipient], as_rows(one, lang))
         if one.changes is not None:
-            click.echo(word("policy.changes", lang) + ":")
-            click.echo("\n".join(changes_told(one, lang)) or word("policy.no_changes", lang))
+            click.echo(word("table.changes", lang) + ":")
+            click.echo("\n".join(changes_told(one, lang)) or word("table.no_changes", lang))
         click.echo()

@@ -114,21 +114,21 @@ def _ordered(recipients: frozenset[str]) -> list[str]:
 
 def as_html(tables: Sequence[PolicyTable], language: Language) -> str:
     """All tables on one page, each with its changes before it."""
-    title = word("policy.title", language)
-    parts = [f"<h1>{escape(title)}</h1>\n<p>{escape(word('policy.intro', language))}</p>\n"]
+    title = word("table.title", language)
+    parts = [f"<h1>{escape(title)}</h1>\n<p>{escape(word('table.intro', language))}</p>\n"]
     parts += [part for one in tables for part in _form(one, language)]
     return html(title, language, "".join(parts), wide=True)
 
 
 def _form(one: PolicyTable, language: Language) -> Iterator[str]:
-    purpose = f"{word('policy.purpose', language)}: {_said('purpose', one.purpose, language)}"
+    purpose = f"{word('table.purpose', language)}: {_said('purpose', one.purpose, language)}"
     yield f"<h2>{escape(one.title)} <code>{escape(one.form_id)}</code></h2>\n<p>{escape(purpose)}</p>\n"
     if one.changes is not None:
-        yield f"<h3>{escape(word('policy.changes', language))}</h3>\n"
+        yield f"<h3>{escape(word('table.changes', language))}</h3>\n"
         lines = [
             f"<li><code>{escape(change.question)}</code>: {escape(text)}</li>" for change, text in _told(one, language)
         ]
-        yield f"<ul>{''.join(lines)}</ul>\n" if lines else f"<p>{escape(word('policy.no_changes', language))}</p>\n"
+        yield f"<ul>{''.join(lines)}</ul>\n" if lines else f"<p>{escape(word('table.no_changes', language))}</p>\n"
     heads = "".join(f"<th scope=col class=turned>{escape(text)}</th>" for text in _recipients(language))
     yield f"<table class=grid><thead><tr>{''.join(f'<th scope=col>{escape(text)}</th>' for text in _heads(language))}{heads}</tr></thead><tbody>\n"
     yield from (_row(line, language) for line in one.lines)
@@ -159,8 +159,8 @@ def as_xlsx(tables: Sequence[PolicyTable], language: Language) -> bytes:
                 cell.fill = _UNDECIDED
     changes = [[one.form_id, change.question, text] for one in tables for change, text in _told(one, language)]
     if any(one.changes is not None for one in tables):
-        title = word("policy.changes", language)
-        _sheet(book, title, ["form_id", word("policy.question", language), title], changes, language)
+        title = word("table.changes", language)
+        _sheet(book, title, ["form_id", word("table.question", language), title], changes, language)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -221,12 +221,12 @@ def _told(one: PolicyTable, language: Language) -> list[tuple[Change, str]]:
 
 def _change(change: Change, language: Language) -> str:
     if change.kind in {"gains", "loses"}:
-        return f"{_said('recipient', change.what, language)}: {word(f'policy.{change.kind}', language)}"
-    return word(f"policy.{change.kind}", language, before=_said("class", change.what, language))
+        return f"{_said('recipient', change.what, language)}: {word(f'table.{change.kind}', language)}"
+    return word(f"table.{change.kind}", language, before=_said("class", change.what, language))
 
 
 def _heads(language: Language) -> list[str]:
-    return [word("policy.question", language), word("policy.class", language)]
+    return [word("table.question", language), word("table.class", language)]
 
 
 def _recipients(language: Language) -> list[str]:
@@ -239,7 +239,7 @@ def _marks(line: Line) -> list[str]:
 
 def _class(line: Line, language: Language) -> str:
     if line.class_of_data is None:
-        return word("policy.undecided", language)
+        return word("table.undecided", language)
     return _said("class", line.class_of_data, language)
 
 

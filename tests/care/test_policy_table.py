@@ -57,7 +57,7 @@ def test_a_question_that_nobody_decided_on_is_shown_so(tmp_path: Path) -> None:
     table = table_of(FORM, "en", root=root)
     [line] = [line for line in table.lines if line.question == "enq_phone"]
     assert (None, frozenset()) == (line.class_of_data, line.recipients)
-    assert word("policy.undecided", "en") in as_html([table], "en")
+    assert word("table.undecided", "en") in as_html([table], "en")
 
 
 def test_the_difference_between_two_versions(tmp_path: Path) -> None:
