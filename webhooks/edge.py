@@ -15,6 +15,7 @@ from typing import cast
 from flask import Blueprint, Flask, Request, Response, request
 
 from connector.config import Config
+from connector.dashboard import app as dashboard
 from connector.errors import NotASubmission
 from connector.ledger.database import LedgerUnavailable
 from connector.model import JSON
@@ -70,6 +71,7 @@ def create_app(pipeline: Pipeline, ring: Callable[[], None] = lambda: None) -> F
     app.register_blueprint(edge)
     app.register_blueprint(metrics.blueprint(pipeline))
     app.register_blueprint(partners.blueprint(pipeline))
+    dashboard.register(app, pipeline)
     return app
 
 

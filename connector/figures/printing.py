@@ -66,8 +66,7 @@ def _fill(sheet: Worksheet, report: Report, language: Language) -> None:
         sheet.column_dimensions[get_column_letter(column)].width = _WIDTHS[column - 1]
     for number, row in enumerate(report.rows, 2):
         for column, text in enumerate(labels(row, language), 1):
-            cell = sheet.cell(number, column)
-            cell.value, cell.data_type, cell.number_format = text, "s", _TEXT  # a code is never a formula
+            _write_text(sheet, number, column, text)
         count = sheet.cell(number, len(COLUMNS))
         if row.count is None:
             count.value = said(language, "figures:hidden")
@@ -80,6 +79,12 @@ def _fill(sheet: Worksheet, report: Report, language: Language) -> None:
     sheet.print_title_rows = "1:1"
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+
+
+def _write_text(sheet: Worksheet, row: int, column: int, text: str) -> None:
+    """Text that stays text: a code of a baseline is never a formula."""
+    cell = sheet.cell(row, column)
+    cell.value, cell.data_type, cell.number_format = text, "s", _TEXT
 
 
 def labels(row: Count, language: Language) -> tuple[str, str, str, str, str]:

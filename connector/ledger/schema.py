@@ -336,3 +336,15 @@ facts = Table(
     Column("count", Integer, nullable=False),
     Column("person", String),  # keyed hash of a case code
 )
+
+# Signing in to the dashboard (connector/ledger/sign_in.py)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("name", String, ForeignKey("users.name"), primary_key=True),
+    Column("password", String),  # scrypt; empty until one is set
+    Column("failed", Integer, nullable=False, default=0),
+    Column("locked_until", BigInteger, nullable=False, default=0),
+    Column("epoch", Integer, nullable=False, default=0),  # grows when every session of this user ends
+)

@@ -21,8 +21,8 @@ OWN_NAMES: Mapping[Language, str] = {"en": "English", "ar": "العربية", "f
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Key -> language -> words."""
-    with (files("connector.words") / "catalogue.csv").open(encoding="utf-8", newline="") as lines:
-        return {row.pop("key"): row for row in csv.DictReader(lines)}
+    text = (files("connector.words") / "catalogue.csv").read_text(encoding="utf-8")
+    return {row.pop("key"): row for row in csv.DictReader(text.splitlines())}
 
 
 def said(language: Language, key: str, **filled: object) -> str:
@@ -37,13 +37,25 @@ def is_known(key: str) -> bool:
 
 def explained(language: Language, code: str) -> tuple[str, str]:
     """A reason or error code in plain words: what it means, and what to do. Codes of a family share their words."""
-    for key in _candidates(code.partition(" at ")[0]):
-        if is_known(f"why:{key}"):
-            return said(language, f"why:{key}"), said(language, f"do:{key}")
-    return said(language, "why:other", code=code), said(language, "do:other")
+    key = next((one for one in _candidates(code) if is_known(f"why:{one}")), None)
+    if key is None:
+        return said(language, "why:other", code=code), said(language, "do:other")
+    return said(language, f"why:{key}"), said(language, f"do:{key}")
+
+
+def is_explained(code: str) -> bool:
+    """Whether the catalogue has words for *code* or its family."""
+    return any(is_known(f"why:{one}") for one in _candidates(code))
 
 
 def _candidates(code: str) -> tuple[str, ...]:
     """`target.http_403`, then `target.http_*`, then `target.*`."""
-    family, _, rest = code.partition(".")
-    return code, f"{family}.{rest.partition('_')[0]}_*", f"{family}.*"
+    family, dot, rest = code.partition(".")
+    if not dot:
+        return (code,)
+    return (
+        code,
+        f"{family}.{rest.partition('_')[0]}_*",
+        f"{family}.not_for_*" if "not_for_" in rest else code,
+        f"{family}.*",
+    )

@@ -1,0 +1,67 @@
+"""Puts the pages into the application of the web edge."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, g, request, url_for
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup, escape
+from werkzeug.exceptions import HTTPException
+
+from connector.dashboard import session
+from connector.dashboard.desk import Desk
+from connector.dashboard.pages import age, error_page, pages
+from connector.dashboard.roles import Right, may
+from connector.ledger.sign_in import SignedIn
+from connector.pipeline import Pipeline
+from connector.words import LANGUAGES, OWN_NAMES, RIGHT_TO_LEFT, explained, is_explained, is_known, said
+
+log = logging.getLogger("silah.dashboard")
+
+_MENU = (
+    ("flow", Right.FLOW), ("week", Right.CASE), ("referrals", Right.REFERRALS), ("policy", Right.POLICY),
+    ("figures", Right.FIGURES), ("audit", Right.AUDIT),
+)  # fmt: skip
+
+
+def register(app: Flask, flow: Pipeline) -> None:
+    """Adds the dashboard on *flow* to *app*."""
+    app.extensions["silah_desk"] = Desk.of(flow)
+    session.prepare(app, flow)
+    app.register_blueprint(pages)
+    app.context_processor(_context)
+    for status in (400, 403, 404):
+        app.register_error_handler(status, _refused)
+
+
+def _refused(error: HTTPException) -> ResponseReturnValue:
+    """Machines that call the webhooks get no page."""
+    if request.path.startswith("/webhooks/"):
+        return error.get_response()
+    return error_page(error.code or 404)
+
+
+def _context() -> dict[str, object]:
+    language = session.language()
+    user: SignedIn | None = getattr(g, "user", None)
+    menu = [(name, url_for(f"dashboard.{name}")) for name, right in _MENU if user and may(user.role, right)]
+    return {
+        "t": lambda key, **filled: said(language, key, **filled),
+        "word": lambda kind, code: said(language, f"{kind}:{code}") if is_known(f"{kind}:{code}") else code,
+        "explained": lambda code: explained(language, code), "known": is_explained,
+        "code": _isolated, "age": age, "token": session.token, "user": user, "menu": menu, "language": language,
+        "direction": "rtl" if language in RIGHT_TO_LEFT else "ltr",
+        "languages": [(one, OWN_NAMES[one]) for one in LANGUAGES],
+        "can": lambda right: user is not None and may(user.role, Right(right)), "here": _here(),
+    }  # fmt: skip
+
+
+def _here() -> str:
+    """Where to come back to after a form was sent."""
+    return request.full_path.rstrip("?") if request.method == "GET" else request.form.get("to", "")
+
+
+def _isolated(text: object) -> Markup:
+    """A code or number that keeps its own direction in a page that is read from right to left."""
+    return Markup('<bdi dir="ltr">{}</bdi>').format(escape(text))

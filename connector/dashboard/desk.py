@@ -1,0 +1,137 @@
+"""What the pages work with: the flow, its ledger's questions, the door; and what they show, as plain values."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from flask import current_app
+from pydantic import BaseModel
+
+from connector.ledger.flow import Account, Case, Ledger
+from connector.ledger.overview import Item, Overview, Step
+from connector.ledger.referrals import ReferralLedger, ReferralRow
+from connector.ledger.sign_in import SignIn
+from connector.ledger.users import Users
+from connector.pipeline import Pipeline
+from connector.transforms.record import Record
+from connector.transforms.registry import from_json
+
+_FRESH = 5.0  # seconds for which the account of a form is not counted anew
+_SENT = ("upsert", "withdraw")
+_FINAL = frozenset({"completed", "rejected", "failed", "cancelled", "withdrawn"})
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLine:
+    """One target on the page of the flow: how many deliveries are in each state, and since when the oldest open one is."""
+
+    name: str
+    recipient: str
+    counts: dict[str, int]
+    oldest: timedelta | None
+    paused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """A delivery that a case worker acts on, with what is needed to call safely (codes, no number)."""
+
+    item: Item
+    case_code: str | None
+    phone_safe: str | None
+    safe_when: str | None
+    do_not: str | None
+
+
+@dataclass
+class Desk:
+    """One for each application."""
+
+    flow: Pipeline
+    overview: Overview
+    users: Users
+    door: SignIn
+    referrals: ReferralLedger
+    _accounts: dict[tuple[str, str], tuple[float, Account]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, flow: Pipeline) -> Desk:
+        ledger = flow.ledger
+        users = Users(ledger.database, ledger.master, ledger.now)
+        door = SignIn(ledger.database, users, ledger.now)
+        referrals = ReferralLedger(ledger.database, ledger.master, ledger.now)
+        return cls(flow, Overview(ledger), users, door, referrals)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.flow.ledger
+
+    def accounts(self) -> list[Account]:
+        """Where the submissions of every configured form are; counted at most every few seconds."""
+        return [self._account(server, form) for server, one in self.flow.config.servers.items() for form in one.forms]
+
+    def _account(self, server: str, form: str) -> Account:
+        known = self._accounts.get((server, form))
+        if known is None or time.monotonic() - known[0] > _FRESH:
+            known = self._accounts[server, form] = (time.monotonic(), self.ledger.account(server, form))
+        return known[1]
+
+    def targets(self) -> list[TargetLine]:
+        gauges, paused, now = self.ledger.gauges(), self.ledger.paused(), self.ledger.now()
+        lines = []
+        for name, audience in self.flow.audiences.items():
+            mine = {state: numbers for (target, state), numbers in gauges.items() if target == name}
+            counts = {
+                state: mine.get(state, (0, 0))[0] for state in ("delivered", "withheld", "waiting", "due", "parked")
+            }
+            open_since = [oldest for state, (_, oldest) in mine.items() if state in {"due", "waiting", "parked"}]
+            age = now - datetime.fromtimestamp(min(open_since) / 1000, now.tzinfo) if open_since else None
+            lines.append(TargetLine(name, str(audience.recipient), counts, age, paused.get(name)))
+        return lines
+
+    def to_dos(self, items: list[Item]) -> list[ToDo]:
+        return [self._to_do(item) for item in items]
+
+    def _to_do(self, item: Item) -> ToDo:
+        contact = _contact(self.record_of(item.submission_id, item.form, item.version))
+        record = self.record_of(item.submission_id, item.form, item.version)
+        safe = [cast("str | None", contact.get(name)) for name in ("phone_safe", "phone_safe_when", "do_not")]
+        return ToDo(item, case_code(record), *safe)
+
+    def record_of(self, submission_id: int, form: str, version: int) -> Record | None:
+        stored = self.ledger.record(submission_id, version)
+        return from_json(form, stored) if stored is not None else None
+
+    def record(self, case: Case) -> Record | None:
+        return self.record_of(case.id, case.form_id, case.version)
+
+    def referrals_due(self) -> list[ReferralRow]:
+        """Referrals that are not final, those with the earliest time first."""
+        going_on = [row for row in self.referrals.rows() if row.state not in _FINAL]
+        return sorted(going_on, key=lambda row: (row.due_at is None, row.due_at, row.id))
+
+
+def desk() -> Desk:
+    """The desk of the application that answers now."""
+    return cast("Desk", current_app.extensions["silah_desk"])
+
+
+def case_code(record: Record | None) -> str | None:
+    return getattr(record, "case_code", None)
+
+
+def _contact(record: Record | None) -> dict[str, Any]:
+    """How the person who speaks in *record* may be reached, wherever the form keeps it."""
+    for holder in (getattr(record, name, None) for name in ("enquirer", "identity", "sender")):
+        contact = getattr(holder, "contact", None)
+        if isinstance(contact, BaseModel):
+            return dict(contact)
+    return {}
+
+
+def received(steps: list[Step]) -> list[Step]:
+    """Who received which classes of data: the deliveries that arrived."""
+    return [step for step in steps if step.event in _SENT]

@@ -1,0 +1,143 @@
+"""What the dashboard shows of the flow: what is stuck, what came in when, the steps of one case. Codes and times alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+
+from connector.ledger import audit as chain
+from connector.ledger.audit import Entry
+from connector.ledger.database import milliseconds, moment
+from connector.ledger.flow import HELD, OPEN, Ledger
+from connector.ledger.schema import audit, deliveries, submissions
+from connector.model import JSON
+
+_DAY_MS = 86_400_000
+Place = tuple[int, str]  # when it was made, and its id: where a page ends
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A delivery, or a submission that cannot be read (*target* None), as a line of a list."""
+
+    id: str
+    submission_id: int
+    record_id: str
+    form: str
+    target: str | None
+    action: str
+    state: str
+    error: str | None
+    version: int
+    since: datetime
+
+    @property
+    def place(self) -> Place:
+        return milliseconds(self.since), self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of the audit."""
+
+    at: datetime
+    event: str
+    actor: str
+    target: str | None
+    detail: dict[str, JSON]
+    record_id: str | None
+
+
+class Overview:
+    """Questions to one ledger; each is one read."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self._database = ledger, ledger.database
+
+    def stuck(self, after: Place | None, limit: int) -> list[Item]:
+        """Deliveries that are parked, wait for a person or are held, oldest first, from *after* on."""
+        held = and_(deliveries.c.state.in_(OPEN), submissions.c.presence.in_(HELD))
+        return self._deliveries(or_(deliveries.c.state.in_(("parked", "waiting")), held), after, limit)
+
+    def with_reason(self, state: str, reason: str | None, limit: int) -> list[Item]:
+        """Deliveries in one state, for one reason if it is given, oldest first."""
+        where = deliveries.c.state == state
+        return self._deliveries(and_(where, deliveries.c.error == reason) if reason else where, None, limit)
+
+    def of_case(self, submission_id: int) -> list[Item]:
+        """Every delivery of a submission that still says something, oldest first."""
+        where = and_(deliveries.c.submission_id == submission_id, deliveries.c.state != "superseded")
+        return self._deliveries(where, None, 200)
+
+    def unreadable(self, limit: int) -> list[Item]:
+        """Submissions whose newest version could not be read."""
+        query = select(submissions).where(submissions.c.parked.isnot(None)).order_by(submissions.c.id).limit(limit)
+        with self._database.reading() as connection:
+            return [
+                Item(f"sb_{row.id}", row.id, row.record_id, row.form_id, None, "read", "parked", row.parked,
+                     row.version, moment(row.changed_at))
+                for row in connection.execute(query)
+            ]  # fmt: skip
+
+    def by_day(self, days: int) -> list[tuple[str, str, int]]:
+        """(day in UTC, form, how many first came in) of the last *days*."""
+        first = milliseconds(self._ledger.now() - timedelta(days=days - 1)) // _DAY_MS
+        day = (submissions.c.first_at - submissions.c.first_at % _DAY_MS).label("day")
+        query = select(day, submissions.c.form_id, func.count()).where(submissions.c.first_at >= first * _DAY_MS)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.group_by(day, submissions.c.form_id).order_by(day.desc())).all()
+        return [(datetime.fromtimestamp(at / 1000, UTC).date().isoformat(), form, count) for at, form, count in rows]
+
+    def steps(self, record_id: str) -> list[Step]:
+        """What happened to one record, oldest first."""
+        return self._steps(audit.c.record_id == record_id, newest_first=False, limit=500)
+
+    def latest(self, events: Sequence[str], since: datetime | None, limit: int) -> list[Step]:
+        """The newest rows of the audit, of these events (none: of all)."""
+        where = audit.c.at >= (milliseconds(since) if since else 0)
+        return self._steps(and_(where, audit.c.event.in_(events)) if events else where, newest_first=True, limit=limit)
+
+    def note(self, entry: Entry) -> None:
+        """Writes a row of the audit: somebody saw or took something."""
+        self._database.write(lambda connection: chain.append(connection, self._ledger.now(), entry))
+
+    def _steps(self, where: ColumnElement[bool], *, newest_first: bool, limit: int) -> list[Step]:
+        order = audit.c.seq.desc() if newest_first else audit.c.seq
+        with self._database.reading() as connection:
+            rows = connection.execute(select(audit).where(where).order_by(order).limit(limit)).all()
+        return [
+            Step(moment(row.at), row.event, row.actor, row.target, json.loads(row.detail), row.record_id)
+            for row in rows
+        ]
+
+    def _deliveries(self, where: ColumnElement[bool], after: Place | None, limit: int) -> list[Item]:
+        query = (
+            select(
+                deliveries, submissions.c.record_id, submissions.c.form_id, submissions.c.presence,
+                submissions.c.state.label("case_state"),
+            )
+            .join(submissions, submissions.c.id == deliveries.c.submission_id)
+            .where(where)
+            .order_by(deliveries.c.made_at, deliveries.c.id)
+            .limit(limit)
+        )  # fmt: skip
+        if after is not None:
+            at, last = after
+            later = and_(deliveries.c.made_at == at, deliveries.c.id > last)
+            query = query.where(or_(deliveries.c.made_at > at, later))
+        with self._database.reading() as connection:
+            return [_item(row) for row in connection.execute(query)]
+
+
+def _item(row: Row[Any]) -> Item:
+    held = row.presence in HELD and row.state in OPEN
+    state, error = ("held", row.presence) if held else (row.state, row.error)
+    return Item(
+        row.id, row.submission_id, row.record_id, row.form_id, row.target, row.action, state, error, row.version,
+        moment(row.made_at),
+    )  # fmt: skip
