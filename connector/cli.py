@@ -25,6 +25,7 @@ from connector.commands.backup import backup, restore
 from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.partner import partner
+from connector.commands.password import password
 from connector.commands.policy import policy
 from connector.commands.purge import purge
 from connector.commands.receipt import receipt
@@ -569,6 +570,7 @@ main.add_command(restore)
 main.add_command(referral)
 main.add_command(partner)
 main.add_command(report)
+user.add_command(password)
 
 
 # Forms, names, encrypted submissions: nothing of these needs a configuration
