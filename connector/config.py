@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -141,7 +141,7 @@ class Target(_Section):
     country: str | None = None
     release: Literal["auto", "review"] | None = None
     agreement: str | None = None
-    agreement_until: str | None = None
+    agreement_until: date | None = None
     token_env: str | None = None
     token_file: Path | None = None
     signing_secret_env: str | None = None
@@ -198,7 +198,8 @@ class Target(_Section):
     def audience(self, name: str) -> Audience:
         """Who stands behind this target, as the gate sees it."""
         reviewed = self.release == "review" if self.release else self.recipient in _REVIEWED_BY_DEFAULT
-        return Audience(name, self.recipient, self.society or self.agency, self.country, reviewed)
+        who = self.society or self.agency
+        return Audience(name, self.recipient, who, self.country, reviewed, self.agreement_until)
 
 
 class Dispatch(_Section):

@@ -132,7 +132,7 @@ def clear(
     record: Record, policy: Policy, to: Audience, stamp: Stamp, approvals: Approvals, now: datetime
 ) -> Release | Withheld | Waiting:
     """Whether and what *to* may receive of *record* at *now*."""
-    refused = _taken_back(to, approvals) or _basis(record, to, now)
+    refused = _taken_back(to, approvals) or _basis(record, to, now) or _agreement(to, now)
     if refused:
         return refused
     waiting = _caution(record, to, approvals) or _review(record, to, approvals)
@@ -145,7 +145,7 @@ def preview(record: Record, policy: Policy, to: Audience, stamp: Stamp, approval
     Release | Withheld, Waiting | None
 ]:  # fmt: skip
     """What *to* would receive if every release that is still due were given, and what it waits for."""
-    refused = _taken_back(to, approvals) or _basis(record, to, now)
+    refused = _taken_back(to, approvals) or _basis(record, to, now) or _agreement(to, now)
     if refused:
         return refused, None
     waiting = _caution(record, to, approvals) or _review(record, to, approvals)
@@ -161,6 +161,12 @@ def _taken_back(to: Audience, approvals: Approvals) -> Withheld | None:
     if approvals.withdrawn & {"*", str(to.recipient), to.target, f"{to.recipient}:{to.who}"}:
         return Withheld("consent.withdrawn", withdraws=True)
     return None
+
+
+def _agreement(to: Audience, now: datetime) -> Withheld | None:
+    """R23: an agreement that has ended sends nothing new; what the recipient has it may keep."""
+    over = to.agreement_until is not None and to.agreement_until < now.astimezone(_LATEST_ZONE).date()
+    return Withheld("agreement.expired") if over else None
 
 
 def _basis(record: Record, to: Audience, now: datetime) -> Withheld | None:

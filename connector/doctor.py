@@ -33,6 +33,7 @@ def examine(config: Config) -> list[Examined]:
             _database(flow),
             *_servers(flow),
             *_targets(flow),
+            *_agreements(flow),
             *_policies(flow),
         ]
     finally:
@@ -76,6 +77,20 @@ def _targets(flow: Pipeline) -> Iterator[Examined]:
     for name, target in flow.targets.items():
         health = target.check()
         yield Examined(f"target {name} ({target.effect})", health.ok, health.code, health.next_step)
+
+
+def _agreements(flow: Pipeline) -> Iterator[Examined]:
+    today = flow.ledger.now().date()
+    for name, target in flow.config.targets.items():
+        until = target.agreement_until
+        if until is None:
+            continue
+        what = " ".join(filter(None, ["agreement", target.agreement, f"with {name}, until {until}"]))
+        if until >= today:
+            yield Examined(what, ok=True)
+            continue
+        advice = "Nothing is sent there any more: renew it, then write its last day as `agreement_until`."
+        yield Examined(what, ok=False, code="agreement.expired", next_step=advice)
 
 
 def _policies(flow: Pipeline) -> Iterator[Examined]:

@@ -41,13 +41,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """One recipient: its class, who exactly (society or agency code) and whether a person stands before it."""
+    """One recipient: its class, who exactly (society or agency code) and whether a person stands before it.
+
+    *agreement_until* is the last day on which the agreement with it holds; None without an end.
+    """
 
     target: str
     recipient: Recipient
     who: str | None = None
     country: str | None = None
     review: bool = False
+    agreement_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
