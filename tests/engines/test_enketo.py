@@ -50,11 +50,12 @@ def test_a_form_opens_without_an_error_in_four_languages(opened: tuple[Scenario,
 def test_filled_in_in_arabic_it_sends_what_a_phone_sends(
     opened: tuple[Scenario, list[str]], page: Enketo, fill_form: FillForm
 ) -> None:
-    """The fullest conversation of each form: everything can be answered, and the record is JavaRosa's."""
+    """The fullest conversation of each form: the same is asked, everything can be answered, and the record is JavaRosa's."""
     scenario, _ = opened
     page.speak(LANGUAGES["ar"])
     done = page.fill(scenario.answers)
     page.picture(PICTURES / f"{scenario.form_id}-ar.png")
     on_a_phone = fill_form(scenario.form_id, scenario.given(), "ar")
     assert (on_a_phone.stopped_at, on_a_phone.unreached) == (done.stopped_at, done.unreached)
+    assert on_a_phone.names == done.names
     assert kept(on_a_phone, load(scenario.form_id)) == kept(done, load(scenario.form_id))

@@ -11,6 +11,7 @@ let form;
 
 /** Loads a form: `xform` is its text, `media` the text of each CSV it attaches. Returns what Enketo has to say against it. */
 async function load(xform, media) {
+  if (!('XSLTProcessor' in window)) throw new Error('This browser has no XSLT any more; Enketo cannot transform forms in it.');
   const names = Object.fromEntries(Object.keys(media).map((name) => [name, name]));
   const survey = await transform({ xform, media: names, markdown: true });
   document.querySelector('#host').innerHTML = survey.form;

@@ -37,7 +37,7 @@ function load(xform, media) {
 async function parse(xform, media) {
   const form = await engine.loadForm(await readFile(xform, 'utf8'), {
     fetchFormAttachment: (url) => attachment(media, String(url).split('/').at(-1)),
-    missingResourceBehavior: engine.constants?.MISSING_RESOURCE_BEHAVIOR?.ERROR ?? 'ERROR',
+    missingResourceBehavior: 'ERROR',
   });
   if (form.status === 'failure') throw form.error;
   return form;
