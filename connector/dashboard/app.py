@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from datetime import datetime
 
 from flask import Flask, g, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,9 +15,8 @@ from connector.dashboard.pages import age, error_page, pages
 from connector.dashboard.roles import Right, may
 from connector.ledger.sign_in import SignedIn
 from connector.pipeline import Pipeline
-from connector.words import LANGUAGES, OWN_NAMES, RIGHT_TO_LEFT, explained, is_explained, is_known, said
-
-log = logging.getLogger("silah.dashboard")
+from connector.words import LANGUAGES, OWN_NAMES, RIGHT_TO_LEFT, Language, explained, is_explained, is_known, said
+from forms.tables import load
 
 _MENU = (
     ("flow", Right.FLOW), ("week", Right.CASE), ("referrals", Right.REFERRALS), ("policy", Right.POLICY),
@@ -50,7 +49,8 @@ def _context() -> dict[str, object]:
         "t": lambda key, **filled: said(language, key, **filled),
         "word": lambda kind, code: said(language, f"{kind}:{code}") if is_known(f"{kind}:{code}") else code,
         "explained": lambda code: explained(language, code), "known": is_explained,
-        "code": _isolated, "age": age, "token": session.token, "user": user, "menu": menu, "language": language,
+        "code": _isolated, "age": lambda at, now: _ago(language, at, now), "comma": "،" if language in RIGHT_TO_LEFT else ",",
+        "arrow": "←" if language in RIGHT_TO_LEFT else "→", "form_title": lambda form: load(form).title(language), "token": session.token, "user": user, "menu": menu, "language": language,
         "direction": "rtl" if language in RIGHT_TO_LEFT else "ltr",
         "languages": [(one, OWN_NAMES[one]) for one in LANGUAGES],
         "can": lambda right: user is not None and may(user.role, Right(right)), "here": _here(),
@@ -60,6 +60,11 @@ def _context() -> dict[str, object]:
 def _here() -> str:
     """Where to come back to after a form was sent."""
     return request.full_path.rstrip("?") if request.method == "GET" else request.form.get("to", "")
+
+
+def _ago(language: Language, at: datetime, now: datetime) -> str:
+    unit, number = age(at, now)
+    return said(language, f"age:{unit}", n=number)
 
 
 def _isolated(text: object) -> Markup:

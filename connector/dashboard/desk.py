@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -15,9 +16,12 @@ from connector.ledger.overview import Item, Overview, Step
 from connector.ledger.referrals import ReferralLedger, ReferralRow
 from connector.ledger.sign_in import SignIn
 from connector.ledger.users import Users
+from connector.model import JSON
 from connector.pipeline import Pipeline
+from connector.targets.wording import Wording, is_said_date
 from connector.transforms.record import Record
 from connector.transforms.registry import from_json
+from connector.words import Language
 
 _FRESH = 5.0  # seconds for which the account of a form is not counted anew
 _SENT = ("upsert", "withdraw")
@@ -96,8 +100,8 @@ class Desk:
         return [self._to_do(item) for item in items]
 
     def _to_do(self, item: Item) -> ToDo:
-        contact = _contact(self.record_of(item.submission_id, item.form, item.version))
         record = self.record_of(item.submission_id, item.form, item.version)
+        contact = _contact(record)
         safe = [cast("str | None", contact.get(name)) for name in ("phone_safe", "phone_safe_when", "do_not")]
         return ToDo(item, case_code(record), *safe)
 
@@ -135,3 +139,24 @@ def _contact(record: Record | None) -> dict[str, Any]:
 def received(steps: list[Step]) -> list[Step]:
     """Who received which classes of data: the deliveries that arrived."""
     return [step for step in steps if step.event in _SENT]
+
+
+def lines(form: str, fields: JSON, language: Language) -> list[tuple[str, str]]:
+    """(heading, answer) of everything in *fields*, in the words of the form."""
+    wording = Wording(form, language)
+    return [
+        (wording.heading(path), wording.shown(path, value)) for path, value in _leaves(fields, "") if value is not None
+    ]
+
+
+def _leaves(value: JSON, path: str) -> Iterator[tuple[str, JSON]]:
+    if isinstance(value, Mapping) and not is_said_date(value) and set(value) != {"file"}:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        for one in value:
+            yield from _leaves(one, path)
+    elif isinstance(value, Mapping) and set(value) == {"file"}:
+        yield path, "✓"
+    else:
+        yield path, value

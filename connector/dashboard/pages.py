@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from connector.dashboard import session as door
-from connector.dashboard.desk import case_code, desk, received
+from connector.dashboard.desk import case_code, desk, lines, received
 from connector.dashboard.roles import Right
 from connector.errors import Refused
 from connector.figures import printing
@@ -148,14 +148,9 @@ def preview(record_id: str) -> ResponseReturnValue:
         flash("act:refused")
         return _case_page(found)
     told = explain(desk().flow, found, target)
-    classes = sorted({str(policy_of(found.form_id).class_of.get(name)) for name in _names(told["fields"])})
-    detail: dict[str, JSON] = {"what": "preview", "version": found.version, "classes": list(classes)}
+    detail: dict[str, JSON] = {"what": "preview", "version": found.version}
     desk().overview.note(Entry("seen", door.user().name, found.record_id, target, detail))
     return _case_page(found, told)
-
-
-def _names(fields: JSON) -> list[str]:
-    return list(fields) if isinstance(fields, Mapping) else []
 
 
 @pages.post("/cases/<record_id>/release/<id_>")
@@ -188,6 +183,7 @@ def _case_page(found: Case, told: Mapping[str, JSON] | None = None) -> str:
     return render_template(
         "case.html", case=found, case_code=case_code(record), cautions=record.cautions if record else None, steps=steps,
         deliveries=at.overview.of_case(found.id), received=received(steps), told=told, now=at.ledger.now(),
+        lines=lines(found.form_id, told["fields"], door.language()) if told else (),
         targets=[name for name, one in at.flow.config.targets.items() if found.form_id in one.accepts],
     )  # fmt: skip
 
@@ -199,7 +195,7 @@ def _case_page(found: Case, told: Mapping[str, JSON] | None = None) -> str:
 @door.needs(Right.CASE)
 def week() -> ResponseReturnValue:
     at = desk()
-    review = at.to_dos(at.overview.with_reason("waiting", None, _PAGE))
+    review = at.to_dos([one for one in at.overview.with_reason("waiting", None, _PAGE) if one.state == "waiting"])
     renew = at.to_dos(_once(at.overview.with_reason("withheld", "consent.expired", _PAGE)))
     call = {one.item.record_id: one for one in [*renew, *review] if one.safe_when or one.phone_safe or one.do_not}
     return render_template(
@@ -320,10 +316,8 @@ def error_page(status: int) -> ResponseReturnValue:
     return render_template("error.html", status=status), status
 
 
-def age(moment: datetime, now: datetime) -> str:
-    """How long ago, in the largest unit that fits: `3 d`, `5 h`, `12 min`."""
+def age(moment: datetime, now: datetime) -> tuple[str, int]:
+    """How long ago, in the largest unit that fits: ("d", 3), ("h", 5), ("min", 12)."""
     minutes = max(0, int((now - moment).total_seconds() // 60))
     units = ((_DAY, 2, "d"), (_HOUR, 1, "h"))
-    return next(
-        (f"{minutes // unit} {name}" for unit, least, name in units if minutes >= least * unit), f"{minutes} min"
-    )
+    return next(((name, minutes // unit) for unit, least, name in units if minutes >= least * unit), ("min", minutes))

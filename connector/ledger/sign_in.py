@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from sqlalchemy import Connection, insert, select, update
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -22,7 +23,6 @@ from connector.ledger.users import Users
 SHORTEST_PASSWORD = 12
 _MOST_FAILED = 5
 _PAUSE = timedelta(minutes=15)
-_NOBODY = generate_password_hash("nobody")  # compared with when there is no such user, so that it takes as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class SignIn:
         self._not_locked(name)
         with self._database.reading() as connection:
             hashed = connection.execute(select(sign_ins.c.password).where(sign_ins.c.name == name)).scalar()
-        fits = check_password_hash(hashed or _NOBODY, password) and hashed is not None
+        fits = check_password_hash(hashed or _nobody(), password) and hashed is not None
         if not fits:
             self._failed(name)
             raise Refused("user.not_proven", "sign-in", "Give name, password and code again.")
@@ -108,6 +108,12 @@ class SignIn:
             audit.append(connection, self._now(), Entry("sign_in_locked" if locked else "sign_in_refused", name))
 
         self._database.write(job)
+
+
+@cache
+def _nobody() -> str:
+    """Compared with when there is no such user, so that it takes as long."""
+    return generate_password_hash("nobody")
 
 
 def _row(connection: Connection, name: str) -> int:

@@ -14,12 +14,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+import pyotp
 import requests
 from defusedxml.ElementTree import fromstring
 from rich.console import Console
@@ -30,6 +32,8 @@ from connector.app import assemble
 from connector.dispatch.embedded import Dispatcher
 from connector.keys import new_master_file
 from connector.ledger.flow import QueueRow
+from connector.ledger.sign_in import SignIn
+from connector.ledger.users import Users
 from connector.pipeline import Pipeline
 from connector.sandbox.kobo import KoboSandbox
 from connector.sandbox.kobo import serve as serve_kobo
@@ -61,6 +65,32 @@ _DATES = ("interview_date", "today", "consent_review_on")
 _MOMENTS = ("start", "end", "consent_ts")
 _ACCOUNT, _OWNER, _REVIEWER = "silah", "coordinator", "reviewer"
 _PATIENCE = 30.0
+_VISITOR = "practice"
+_HALF_MINUTE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody to sign in to the dashboard as; the terminal is their authenticator, in the sandbox alone."""
+
+    name: str
+    password: str
+    secret: str
+
+    @classmethod
+    def invite(cls, flow: Pipeline) -> Visitor:
+        ledger = flow.ledger
+        users = Users(ledger.database, ledger.master, ledger.now)
+        uri = users.add(_VISITOR, "supervisor", "sandbox")
+        password = secrets.token_urlsafe(12)
+        SignIn(ledger.database, users, ledger.now).set_password(_VISITOR, password, "sandbox")
+        return cls(_VISITOR, password, uri.partition("secret=")[2].partition("&")[0])
+
+    def told(self) -> str:
+        return f"name {self.name}, password {self.password}, code {self.code()} (new every half minute)"
+
+    def code(self) -> str:
+        return pyotp.TOTP(self.secret).now()
 
 
 class Demo:
@@ -81,6 +111,7 @@ class Demo:
         self._dispatcher = Dispatcher(self.flow)
         self.web = Web(create_app(self.flow, self._dispatcher.ring), "127.0.0.1", port)
         self.ids: dict[str, dict[str, object]] = {}
+        self.visitor = Visitor.invite(self.flow)
 
     def _publish(self, form: str) -> str:
         folder = FORMS / "xlsx" / "kobo"
@@ -220,7 +251,7 @@ def run(port: int, *, console: Console, keep_running: bool) -> None:
             _tell(demo, console)
             if keep_running:
                 console.print("\nIt keeps running: send forms to the sandbox, look at the targets, stop with Ctrl+C.")
-                _wait_for_a_signal()
+                _wait_for_a_signal(demo.visitor, console)
         finally:
             demo.close()
 
@@ -252,6 +283,7 @@ def _tell(demo: Demo, console: Console) -> None:
 def _addresses(demo: Demo, console: Console) -> None:
     console.print(f"  Silah                         {demo.web.url}")
     console.print(f"  form server (KoboToolbox)     {demo.kobo_server.url}   user volunteer, password practice")
+    console.print(f"  to sign in there              {demo.visitor.told()}")
     for name, server in demo.target_servers.items():
         console.print(f"  sample target {name:<15} {server.url}")
     console.print(f"  its configuration             {demo.flow.config.path}\n")
@@ -326,9 +358,13 @@ def _uuid() -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
-def _wait_for_a_signal() -> None:
+def _wait_for_a_signal(visitor: Visitor, console: Console) -> None:
+    """Shows the code that signs in, anew as long as it runs where somebody can see it."""
     told = threading.Event()
     handler: Callable[[int, FrameType | None], None] = lambda *_: told.set()  # noqa: E731 (a signal handler in one line)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
-    told.wait()
+    console.print(f"To sign in: {visitor.told()}")
+    while not told.wait(_HALF_MINUTE):
+        if console.is_terminal:
+            console.print(f"To sign in: {visitor.told()}", end="\r")
