@@ -24,6 +24,7 @@ from rich.table import Column, Table
 from connector.commands.backup import backup, restore
 from connector.commands.erase import erase
 from connector.commands.forms import forms
+from connector.commands.match import match
 from connector.commands.partner import partner
 from connector.commands.password import password
 from connector.commands.policy import policy
@@ -443,6 +444,8 @@ def preview(flow: Pipeline, root_id: str, target: str, json_: bool) -> None:
         return
     _out.print(f"state: {told['state']}" + (f" ({told['reason']})" if told["reason"] else ""))
     _out.print_json(json.dumps(told["fields"], ensure_ascii=False))
+    if told.get("warnings"):
+        _out.print(f"warning: matching.likely_duplicate: see `silah match --record {root_id}`")
     held = told["held_back"]
     _out.print(
         _table(
@@ -567,6 +570,7 @@ main.add_command(receipt)
 main.add_command(policy)
 main.add_command(backup)
 main.add_command(restore)
+main.add_command(match)
 main.add_command(referral)
 main.add_command(partner)
 main.add_command(report)

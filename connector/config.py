@@ -230,6 +230,12 @@ class Figures(_Section):
     baseline_file: Path | None = None
 
 
+class Matching(_Section):
+    """`[matching]`: whether `serve` looks for people who may be one; docs/matching.md."""
+
+    enabled: bool = True
+
+
 class Config(_Section):
     """The whole file. Relative paths are relative to it."""
 
@@ -246,6 +252,7 @@ class Config(_Section):
     dispatch: Dispatch = Field(default_factory=Dispatch)
     retention: Retention = Field(default_factory=Retention)
     figures: Figures = Field(default_factory=Figures)
+    matching: Matching = Field(default_factory=Matching)
     _path: Path = PrivateAttr(default=Path(DEFAULT_FILE))
 
     @property

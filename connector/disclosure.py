@@ -10,9 +10,10 @@ rules listed there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import reduce
 from typing import Final, cast
 
 from connector.model import JSON, Action, Audience, Cautions, Consent, File, Recipient
@@ -62,6 +63,15 @@ class Approvals:
 
     form_server: bool = False
     users: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What holds of another record of the same person. Nothing of it can be read (it was erased): nothing is agreed."""
+
+    consent: Consent = field(default_factory=Consent)
+    cautions: Cautions = field(default_factory=Cautions)
     withdrawn: frozenset[str] = frozenset()
 
 
@@ -150,6 +160,40 @@ def preview(record: Record, policy: Policy, to: Audience, stamp: Stamp, approval
         return refused, None
     waiting = _caution(record, to, approvals) or _review(record, to, approvals)
     return _minimised(record, policy, to, stamp), waiting
+
+
+def clear_merged(
+    record: Record,
+    merged: Sequence[Merged],
+    policy: Policy,
+    to: Audience,
+    stamp: Stamp,
+    approvals: Approvals,
+    now: datetime,
+) -> Release | Withheld | Waiting:
+    """`clear` for a record that people merged with others of the same person: the stricter consent of all holds (R28).
+
+    It goes only if it would under the consent of every one, with the cautions of all; a no counts before a not yet.
+    """
+    cautions = reduce(_stricter, (one.cautions for one in merged), record.cautions)
+    taken_back = approvals.withdrawn.union(*(one.withdrawn for one in merged))
+    said = replace(approvals, withdrawn=taken_back)
+    consents = [record.consent, *(one.consent for one in merged)]
+    strict = [record.model_copy(update={"consent": consent, "cautions": cautions}) for consent in consents]
+    decisions = [clear(one, policy, to, stamp, said, now) for one in strict]
+    return min(decisions, key=lambda one: (isinstance(one, Release), isinstance(one, Waiting)))
+
+
+def _stricter(one: Cautions, other: Cautions) -> Cautions:
+    return Cautions(
+        danger=one.danger or other.danger,
+        restricted=one.restricted or other.restricted,
+        detention=one.detention or other.detention,
+        supervisor=one.supervisor or other.supervisor,
+        child=one.child or other.child,
+        never_tell=one.never_tell | other.never_tell,
+        never_send=one.never_send | other.never_send,
+    )
 
 
 def retract(kind: str, purpose: str, stamp: Stamp) -> Release:

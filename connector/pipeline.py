@@ -24,9 +24,10 @@ from pydantic import ValidationError
 from connector import disclosure
 from connector.attachments import Attachments
 from connector.config import Config
-from connector.disclosure import Approvals, Release, Stamp, Waiting, Withheld
+from connector.disclosure import Approvals, Merged, Release, Stamp, Waiting, Withheld
 from connector.errors import KeyUnavailable, ServerError, SilahError, TargetError, TransformError
 from connector.figures.facts import facts_of
+from connector.ledger.candidates import merged_with, taken_back
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
 from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
@@ -261,10 +262,23 @@ class Pipeline:
         if stored is None:
             return Withheld("record.erased")
         record = from_json(delivery.form_id, stored)
-        approvals = self._approvals(delivery)
-        return disclosure.clear(
-            record, policy(delivery.form_id), self.audiences[delivery.target], stamp, approvals, self.ledger.now()
-        )
+        approvals, audience = self._approvals(delivery), self.audiences[delivery.target]
+        rules, now = policy(delivery.form_id), self.ledger.now()
+        merged = self._merged(delivery.submission_id)
+        if not merged:
+            return disclosure.clear(record, rules, audience, stamp, approvals, now)
+        return disclosure.clear_merged(record, merged, rules, audience, stamp, approvals, now)
+
+    def _merged(self, submission_id: int) -> list[Merged]:
+        """What was agreed in records that two people merged with this one."""
+        return [self._agreed(case) for case in merged_with(self.ledger, submission_id)]
+
+    def _agreed(self, case: Case) -> Merged:
+        stored, withdrawn = self.ledger.record(case.id, case.version), taken_back(self.ledger, case.id)
+        if stored is None:
+            return Merged(withdrawn=withdrawn)
+        record = from_json(case.form_id, stored)
+        return Merged(record.consent, record.cautions, withdrawn)
 
     def _approvals(self, delivery: Due) -> Approvals:
         given = self.ledger.approval(delivery)

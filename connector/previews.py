@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connector.disclosure import Waiting, Withheld
+from connector.ledger.candidates import has_likely_duplicate
 from connector.ledger.flow import Case
 from connector.model import JSON
 from connector.pipeline import Pipeline
@@ -12,7 +13,14 @@ from forms.policy import Policy, policy
 
 def explain(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
     """`state` (due, waiting, withheld), `reason`, `fields`, `attachments` (names as in the form), and `held_back`:
-    question -> why, for every question that was answered and does not go."""
+    question -> why, for every question that was answered and does not go. `warnings`, if there are any: codes of what
+    a person may want to look at first; they hold nothing back."""
+    told = _explained(flow, case, target)
+    warns = has_likely_duplicate(flow.ledger, case.id)
+    return {**told, "warnings": ["matching.likely_duplicate"]} if warns else told
+
+
+def _explained(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
     shown, waiting, record = flow.preview(case, target)
     rules = policy(case.form_id)
     audience = flow.audiences[target]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from waitress.server import create_server
 
+from connector.comparing import Watch
 from connector.dispatch.embedded import Dispatcher, Lock
 from connector.errors import Refused
 from connector.pipeline import Pipeline
@@ -63,17 +64,20 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
     dispatcher, sender = Dispatcher(flow), Sender(exchange_of(flow.config, flow.ledger))
     if dispatch:
         lock.take()
-    web = Web(create_app(flow, dispatcher.ring), host, port)
+    watch = Watch(flow, enabled=dispatch and flow.config.matching.enabled)
+    web = Web(create_app(flow, dispatcher.ring, watch.reasons), host, port)
     told = threading.Event()
     _on_signals(told.set)
     web.start()
     if dispatch:
         dispatcher.start()
         sender.start()
+    watch.start()
     say(f"Silah listens on {web.url}")
     while not told.wait(1):  # a signal that another thread was given is seen within a second
         pass
     web.stop()
+    watch.stop()
     if dispatch:
         dispatcher.stop()
         sender.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from flask import Blueprint, Flask, Request, Response, request
@@ -36,8 +36,11 @@ class Refusal(Exception):
         self.status, self.code = status, code
 
 
-def create_app(pipeline: Pipeline, ring: Callable[[], None] = lambda: None) -> Flask:
-    """The Flask application; *ring* is called when a new receipt was kept."""
+def create_app(
+    pipeline: Pipeline, ring: Callable[[], None] = lambda: None, unfinished: Callable[[], Sequence[str]] = tuple
+) -> Flask:
+    """The Flask application; *ring* is called when a new receipt was kept, *unfinished* gives codes of what is still
+    being made ready beside it (nothing that intake waits for)."""
     app = Flask("silah", static_folder=None)
     app.url_map.strict_slashes = False
     edge = Blueprint("webhooks", __name__)
@@ -65,7 +68,8 @@ def create_app(pipeline: Pipeline, ring: Callable[[], None] = lambda: None) -> F
     @edge.get("/readyz")
     def ready() -> Response:
         if pipeline.ledger.database.healthy():
-            return _answer(200, {"status": "ready"})
+            reasons = list(unfinished())
+            return _answer(200, {"status": "ready", **({"unfinished": reasons} if reasons else {})})
         return _answer(503, {"error": "ledger.unavailable"})
 
     app.register_blueprint(edge)
@@ -114,5 +118,5 @@ def _body(incoming: Request) -> JSON:
     return cast("JSON", body)
 
 
-def _answer(status: int, body: dict[str, str]) -> Response:
+def _answer(status: int, body: Mapping[str, JSON]) -> Response:
     return Response(json.dumps(body), status, content_type="application/json")

@@ -326,7 +326,9 @@ facts = Table(
     "facts",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("source", String, nullable=False, index=True),  # keyed hash of the record's id: its next version takes their place
+    Column(
+        "source", String, nullable=False, index=True
+    ),  # keyed hash of the record's id: its next version takes their place
     Column("day", String, nullable=False, index=True),  # ISO 8601
     Column("branch", String, nullable=False),
     Column("service", String, nullable=False),
@@ -335,6 +337,29 @@ facts = Table(
     Column("age_group", String, nullable=False),
     Column("count", Integer, nullable=False),
     Column("person", String),  # keyed hash of a case code
+)
+
+# Pairs of people who may be one (connector/ledger/candidates.py): ids, roles and codes, never a name
+
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("pair", String, nullable=False, unique=True),  # both places, so that what was ruled out is known again
+    Column("left_id", _Id, ForeignKey("submissions.id"), nullable=False, index=True),
+    Column("left_role", String, nullable=False),
+    Column("left_number", Integer, nullable=False),
+    Column("right_id", _Id, ForeignKey("submissions.id"), nullable=False, index=True),
+    Column("right_role", String, nullable=False),
+    Column("right_number", Integer, nullable=False),
+    Column("kind", String, nullable=False),  # found, addressee, family, sought_twice, duplicate
+    Column("strength", Integer, nullable=False),  # thousandths; orders lists, never leaves
+    Column("reasons", Text, nullable=False),
+    Column("state", String, nullable=False),  # proposed, confirmed_by_one, confirmed, ruled_out
+    Column("first_user", String),
+    Column("second_user", String),
+    Column("made_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
 )
 
 # Signing in to the dashboard (connector/ledger/sign_in.py)
