@@ -26,26 +26,31 @@ def forms() -> None:
     """The forms that volunteers fill in."""
 
 
+_PACK = click.option("--pack", default="demo", show_default=True, help="The country pack that is laid over the forms.")
+
+
 @forms.command("build")
 @click.argument("form_ids", nargs=-1)
-def build(form_ids: tuple[str, ...]) -> None:
+@_PACK
+def build(form_ids: tuple[str, ...], pack: str) -> None:
     """Compile tables, blocks and translations to .xlsx for both servers."""
     from forms.commands import build_command
 
-    for path in build_command(form_ids):
+    for path in build_command(form_ids, pack=pack):
         click.echo(path)
 
 
 @forms.command("check")
 @click.argument("form_ids", nargs=-1)
 @click.option("--no-engines", is_flag=True, help="Lint alone; pyxform and ODK Validate are not run.")
-def check(form_ids: tuple[str, ...], no_engines: bool) -> None:
+@_PACK
+def check(form_ids: tuple[str, ...], no_engines: bool, pack: str) -> None:
     """Lint the tables, convert them without a warning, and run ODK Validate."""
     from rich.console import Console
 
     from forms.commands import check_command, show
 
-    checked = check_command(form_ids, engines=not no_engines)
+    checked = check_command(form_ids, engines=not no_engines, pack=pack)
     show(checked, Console(highlight=False, soft_wrap=True))
     sys.exit(checked.exit_status)
 
