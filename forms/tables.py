@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from forms.errors import Finding, FormError
-from forms.packs import DEMO, SOURCE, Pack, read_pack
+from forms.packs import DEMO, SOURCE, Pack, pack_names, read_pack
 
 Build = Literal["kobo", "central"]
 BUILDS: tuple[Build, ...] = ("kobo", "central")
@@ -284,9 +284,27 @@ def load(form_id: str, root: Path = FORMS, pack: str = DEMO) -> FormDefinition:
     return _load(form_id, root, pack)
 
 
+@lru_cache(maxsize=64)
+def codes_of_every_pack(form_id: str, root: Path = FORMS) -> Mapping[str, frozenset[str] | None]:
+    """Select → every choice that the form offers in any pack; None where a pack lets the code be typed.
+
+    For whoever reads records: they come from forms of every country.
+    """
+    forms = [load(form_id, root, pack) for pack in pack_names(root)]
+    known: dict[str, frozenset[str] | None] = {}
+    for name, question in forms[0].questions.items():
+        if question.list_name is None:
+            continue
+        same = [form for form in forms if form.questions[name].list_name == question.list_name]
+        offered = frozenset(choice.name for form in same for choice in form.choices_of(name))
+        known[name] = offered if len(same) == len(forms) else None
+    return MappingProxyType(known)
+
+
 def forget() -> None:
     """Tables that were read are read again: for whoever writes them in the same process."""
     _load.cache_clear()
+    codes_of_every_pack.cache_clear()
     read_pack.cache_clear()
 
 

@@ -7,6 +7,7 @@ over a form), so an older version that grouped them otherwise is read as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from typing import TypeAlias
 
 from connector.errors import TransformError
 from connector.model import Answer, Answers, Submission
-from forms.tables import FormDefinition, Question, load
+from forms.tables import FormDefinition, Question, codes_of_every_pack, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ _READERS: Mapping[str, _Reader] = {
     "time": str,
 }
 _MOST_TEXT = 32 * 1024
+_CODE = re.compile(r"[A-Za-z0-9_.+-]{1,30}")
 
 
 def read_answers(submission: Submission) -> Entry:
@@ -81,12 +83,13 @@ def read_answers(submission: Submission) -> Entry:
         raise TransformError(submission.fault, submission.form_id, "See docs/errors.md; then replay.")
     if submission.encrypted:
         raise TransformError("answer.encrypted", submission.form_id, "Give Silah the form's private key, then replay.")
-    return _Reading(load(submission.form_id)).entry(submission.answers)
+    return _Reading(load(submission.form_id), codes_of_every_pack(submission.form_id)).entry(submission.answers)
 
 
 class _Reading:
-    def __init__(self, form: FormDefinition) -> None:
+    def __init__(self, form: FormDefinition, codes: Mapping[str, frozenset[str] | None]) -> None:
         self._form = form
+        self._codes = codes
         self._repeats = {path.rpartition("/")[2] for path in form.repeats}
 
     def entry(self, answers: Answers) -> Entry:
@@ -132,19 +135,13 @@ class _Reading:
             raise _unreadable(path) from None
 
     def _known(self, question: Question, path: str, code: str) -> str:
-        choices = self._form.choices.get(question.list_name) if question.list_name else None
-        if choices is not None and code not in _names(choices.names):
+        """A choice that some country pack offers; where a pack lets it be typed, anything that can be a code."""
+        offered = self._codes.get(question.name, frozenset({code}))
+        if code not in offered if offered is not None else not _CODE.fullmatch(code):
             raise TransformError(
                 "answer.unknown_choice", path, "Add the choice to the form's list, or mend the record, then replay."
             )
         return code
-
-
-_NAMES: dict[tuple[str, ...], frozenset[str]] = {}
-
-
-def _names(names: tuple[str, ...]) -> frozenset[str]:
-    return _NAMES.setdefault(names, frozenset(names))
 
 
 def _unreadable(path: str) -> TransformError:
