@@ -32,6 +32,7 @@ from connector.commands.purge import purge
 from connector.commands.receipt import receipt
 from connector.commands.referral import referral
 from connector.commands.report import report
+from connector.commands.second_tier import migrate, work
 from connector.commands.shell import case_of
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
 from forms.errors import FormError
@@ -216,7 +217,7 @@ def check(json_: bool) -> None:
 @click.option("--port", default=8080, show_default=True)
 @click.option("--no-dispatch", is_flag=True, help="Web and webhooks alone; nothing is sent or pulled.")
 def serve(host: str, port: int, no_dispatch: bool) -> None:
-    """Web, webhooks and, on the embedded tier, the dispatcher in one process."""
+    """Web, webhooks and, on the embedded tier, the dispatcher in one process (with PostgreSQL `silah work` dispatches)."""
     from connector.serving import serve_forever
 
     with _pipeline() as flow:
@@ -566,6 +567,8 @@ def user_list(flow: Pipeline, json_: bool) -> None:
 
 main.add_command(erase)
 main.add_command(purge)
+main.add_command(work)
+main.add_command(migrate)
 main.add_command(receipt)
 main.add_command(policy)
 main.add_command(backup)

@@ -10,20 +10,22 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
+from connector.config import Target
+from connector.dispatch.chores import Chores
+from connector.dispatch.guard import Guard
+from connector.dispatch.hands import Hands
 from connector.errors import Refused, SilahError
 from connector.ledger.flow import Due
 from connector.pipeline import Pipeline
-from connector.purging import purge
 
 log = logging.getLogger("silah.dispatch")
 
-_LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
-_REPORT_EVERY = 5.0  # seconds
 _AHEAD = 4  # deliveries taken for each thread of a target
 
 
@@ -58,147 +60,92 @@ class Dispatcher:
     """Sends what is due and follows the bells, until `stop`."""
 
     def __init__(self, pipeline: Pipeline, *, on_parked: Callable[[Due], None] = lambda _: None) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._on_parked = on_parked
         self._wake = threading.Event()
-        self._rung = threading.Event()
         self._stopping = threading.Event()
-        self._lanes = {name: _Lane(self, name, target.concurrency) for name, target in pipeline.config.targets.items()}
-        self._threads = [
-            threading.Thread(target=self._loop, args=(self._rung, self._intake), name="intake", daemon=True),
-            threading.Thread(target=self._loop, args=(self._wake, self._schedule), name="dispatch", daemon=True),
-        ]
-        self._threads.append(threading.Thread(target=self._reports, name="reports", daemon=True))
-        if pipeline.config.retention.purge_every:
-            self._threads.append(threading.Thread(target=self._purges, name="purge", daemon=True))
-        for server, config in pipeline.config.servers.items():
-            if config.reconcile_every > timedelta(0) or config.reconcile_on_start:
-                self._threads.append(
-                    threading.Thread(target=self._sweeps, args=(server,), name=f"pull-{server}", daemon=True)
-                )
+        self._chores = Chores(pipeline, self._stopping, self.wake)
+        self._lanes = {name: _Lane(self, name, target) for name, target in pipeline.config.targets.items()}
+        schedule = threading.Thread(
+            target=self._chores.loop, args=(self._wake, self._schedule), name="dispatch", daemon=True
+        )
+        self._threads = [schedule, *self._chores.threads()]
 
     def start(self) -> None:
-        self._pipeline.ledger.reconsider()
+        self.pipeline.ledger.reconsider()
         for thread in self._threads:
             thread.start()
 
     def ring(self) -> None:
         """Something came in: look now."""
-        self._rung.set()
+        self._chores.ring()
 
     def wake(self) -> None:
         """Something became due: look now."""
         self._wake.set()
 
-    def stop(self, seconds: float = 10) -> None:
-        """Takes nothing new and finishes what is in hand, for at most *seconds*."""
+    def stop(self, seconds: float = 8) -> None:
+        """Takes nothing new and finishes what is in hand, for at most *seconds*; what is not finished stays due."""
+        until = time.monotonic() + seconds
         self._stopping.set()
-        self._wake.set()
-        self._rung.set()
+        self.wake()
+        self.ring()
         for lane in self._lanes.values():
-            lane.close()
+            lane.shut()
+        for lane in self._lanes.values():
+            lane.close(until - time.monotonic())
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(seconds / len(self._threads))
-
-    def _loop(self, event: threading.Event, work: Callable[[], bool]) -> None:
-        while not self._stopping.is_set():
-            try:
-                busy = work()
-            except SilahError as error:
-                log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400 (a stack would tell nothing more)
-                busy = False
-            except Exception as error:  # noqa: BLE001 (a thread must not die; the type tells, values may not be told)
-                log.error("unexpected %s in %s", type(error).__name__, work.__name__)  # noqa: TRY400
-                busy = False
-            if not busy:
-                event.wait(_LOOK_EVERY)
-                event.clear()
-
-    def _intake(self) -> bool:
-        followed = self._pipeline.read_back()
-        if followed:
-            self._wake.set()
-        return followed > 0
+                thread.join(max(0.0, until - time.monotonic()))
 
     def _schedule(self) -> bool:
         for lane in self._lanes.values():
             lane.fill()
         return False
 
-    def _reports(self) -> None:
-        """Status back to the form servers, a while after something was parked or mended."""
-        while not self._stopping.wait(_REPORT_EVERY):
-            try:
-                self._pipeline.report_back()
-            except SilahError as error:
-                log.warning("%s while reporting back: %s", error.code, error.next_step)
-
-    def _purges(self) -> None:
-        """Lets go what has been kept long enough, on the timer."""
-        while not self._stopping.wait(self._pipeline.config.retention.purge_every.total_seconds()):
-            try:
-                purge(self._pipeline, "silah")
-            except SilahError as error:
-                log.warning("%s while purging: %s", error.code, error.next_step)
-
-    def _sweeps(self, server: str) -> None:
-        """Pulls at start and on the timer."""
-        config = self._pipeline.config.servers[server]
-        if config.reconcile_on_start:
-            self._sweep(server)
-        every = config.reconcile_every.total_seconds()
-        while every and not self._stopping.wait(every):
-            self._sweep(server)
-
-    def _sweep(self, server: str) -> None:
-        for form in self._pipeline.config.servers[server].forms:
-            try:
-                swept = self._pipeline.reconcile(server, form)
-            except SilahError as error:
-                log.warning("%s while pulling %s from %s: %s", error.code, form, server, error.next_step)
-                continue
-            if swept.stopped:
-                log.warning("pull.stopped (%s) for %s on %s: see `silah pull --help`", swept.stopped, form, server)
-            self._wake.set()
-
-    def attempt(self, delivery: Due) -> Future[None] | None:
-        outcome, written = self._pipeline.attempt_soon(delivery)
+    def attempt(self, delivery: Due) -> tuple[str, Future[None] | None]:
+        outcome, written = self.pipeline.attempt_soon(delivery)
         if outcome == "parked":
             self._on_parked(delivery)
-        return written
+        return outcome, written
 
 
 class _Lane:
     """One target's threads, and which submissions are in their hands."""
 
-    def __init__(self, dispatcher: Dispatcher, target: str, threads: int) -> None:
-        self._dispatcher, self._target, self._threads = dispatcher, target, threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"to-{target}")
+    def __init__(self, dispatcher: Dispatcher, name: str, target: Target) -> None:
+        self._dispatcher, self._target, self._threads = dispatcher, name, target.concurrency
+        self._hands = Hands(target.concurrency, f"to-{name}")
+        self._guard = Guard(target.rate)
         self._busy: set[int] = set()
         self._lock = threading.Lock()
         self._closed = False
 
     def fill(self) -> None:
-        """Takes what is due, up to what the threads can chew."""
+        """Takes what is due, up to what the threads can chew and the guard lets through."""
         with self._lock:
             room = self._threads * _AHEAD - len(self._busy)
             busy = frozenset(self._busy)
         if room <= self._threads or self._closed:
             return
-        due = self._dispatcher._pipeline.ledger.due(self._target, room, busy)  # noqa: SLF001 (two halves of one thing)
+        allowed = self._guard.take(room)
+        if not allowed:
+            return
+        due = self._dispatcher.pipeline.ledger.due(self._target, allowed, busy)
+        self._guard.give_back(allowed - len(due))
         for delivery in due:
             with self._lock:
                 if delivery.submission_id in self._busy:
                     continue
                 self._busy.add(delivery.submission_id)
-            self._pool.submit(self._run, delivery)
+            self._hands.submit(partial(self._run, delivery))
 
     def _run(self, delivery: Due) -> None:
         written: Future[None] | None = None
         try:
             if not self._closed:
-                written = self._dispatcher.attempt(delivery)
+                outcome, written = self._dispatcher.attempt(delivery)
+                self._guard.tell(outcome)
         except SilahError as error:
             log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400
         except Exception as error:  # noqa: BLE001 (the delivery stays due; values may not be told)
@@ -215,6 +162,10 @@ class _Lane:
         if low:
             self._dispatcher.wake()
 
-    def close(self) -> None:
+    def shut(self) -> None:
+        """Begins nothing more."""
         self._closed = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self, seconds: float) -> None:
+        if not self._hands.close(max(0.0, seconds)):
+            log.warning("target %s did not answer in time: what it has in hand stays due", self._target)

@@ -69,7 +69,7 @@ def export(connection: Connection) -> Iterator[Mapping[str, JSON]]:
 
 
 def _walk(connection: Connection) -> Iterator[dict[str, str | int | None]]:
-    rows = connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.seq))
+    rows = connection.execute(select(audit).order_by(audit.c.seq), execution_options={"yield_per": 1000})
     for row in rows.mappings():
         yield dict(row)
 

@@ -19,13 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from connector.errors import Misconfigured, SilahError
 from connector.ledger import schema
+from connector.ledger.crash_points import crash_point
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 (an item)
@@ -65,6 +66,11 @@ class _Job:
     many: Callable[[Connection, Sequence[object]], Sequence[object]] | None = None
     item: object = None
 
+    @property
+    def name(self) -> str:
+        """The method that asks for it."""
+        return (self.many or self.run).__qualname__.split(".")[1]
+
 
 class Database:
     """Runs functions of a `Connection` in transactions; opens or makes the tables.
@@ -82,12 +88,18 @@ class Database:
         self._writing = self._sqlite("BEGIN IMMEDIATE", pool=1) if self.embedded else self._postgres_writer()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting, self._closed = threading.Lock(), False
+        self._crash = crash_point()
         try:
             with self._writing.begin() as connection:  # two processes may start at once
                 schema.metadata.create_all(connection)
         except SQLAlchemyError as error:
             raise unavailable(error) from None
+
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return make_url(self.url).render_as_string(hide_password=True)
 
     def _sqlite(self, begin: str, *, pool: int) -> Engine:
         engine = create_engine(
@@ -130,14 +142,19 @@ class Database:
         except SQLAlchemyError as error:
             raise unavailable(error) from None
 
-    def write(self, job: Callable[[Connection], T]) -> T:
+    def write(self, job: Callable[[Connection], T], within: float | None = None) -> T:
         """Runs *job* in a transaction and returns its result once it is durable.
 
-        Whatever *job* raises undoes its own changes alone and is raised here.
+        Whatever *job* raises undoes its own changes alone and is raised here. When it is not durable *within* so many
+        seconds, `LedgerUnavailable` is raised; it may yet be written.
         """
         future: Future[object] = Future()
         self._put(_Job(job, future))
-        return cast("T", future.result())
+        try:
+            return cast("T", future.result(within))
+        except TimeoutError:
+            advice = "Nothing is wrong if it was busy; else look at the disk."
+            raise LedgerUnavailable("ledger.unavailable", "the database (too slow)", advice) from None
 
     def write_many(self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> T:
         """Like `write`, for a write that many threads make at once: *many* gets all their items and returns their
@@ -161,6 +178,8 @@ class Database:
 
     def _start(self) -> None:
         with self._starting:
+            if self._closed:  # what a hanging target answers after the end; it is asked again with the same key
+                raise LedgerUnavailable("ledger.unavailable", "the database (closed)", "Start Silah again.")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_for_ever, name="ledger-writer", daemon=True)
                 self._thread.start()
@@ -187,18 +206,25 @@ class Database:
     def _commit(self, group: list[_Job]) -> None:
         """One transaction for the whole group, told only after the commit."""
         outcomes: list[_Outcome] = []
+        self._pass_by("before", group)
         try:
             with self._writing.begin() as connection:
                 for jobs in _together(group):
                     outcomes += _run(connection, jobs)
+                self._pass_by("uncommitted", group)
         except SQLAlchemyError as error:
             failure = unavailable(error)
             outcomes = [(job, None, failure) for job in group]
+        self._pass_by("committed", group)
         for job, result, raised in outcomes:
             if raised is None:
                 job.future.set_result(result)
             else:
                 job.future.set_exception(raised)
+
+    def _pass_by(self, moment: str, group: Sequence[_Job]) -> None:
+        if self._crash is not None:
+            self._crash.pass_by(moment, {job.name for job in group})
 
     @contextmanager
     def alone(self, name: str) -> Iterator[Callable[[], bool]]:
@@ -241,7 +267,7 @@ class Database:
     def close(self) -> None:
         """Writes what was asked before, then lets go of the database."""
         with self._starting:
-            thread, self._thread = self._thread, None
+            thread, self._thread, self._closed = self._thread, None, True
         if thread is not None:
             self._jobs.put(None)
             thread.join()

@@ -62,6 +62,8 @@ OPEN = ("due", "waiting", "withheld", "parked")
 HELD = ("gone", "vanished")
 EVERYONE = "*"
 _BATCH = 500
+_KEEP_WITHIN = 10.0  # seconds; whoever rings waits no longer than some more
+_CLAIM = timedelta(seconds=12)  # a receipt that another process follows is left alone for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,7 @@ class Ledger:
 
     def keep(self, server: str, bell: Bell) -> Kept:
         """Keeps the ids of a bell, durably; the same submission in the same version is kept once."""
-        return self.database.write(lambda connection: self._keep(connection, server, bell))
+        return self.database.write(lambda connection: self._keep(connection, server, bell), within=_KEEP_WITHIN)
 
     def _keep(self, connection: Connection, server: str, bell: Bell) -> Kept:
         same = [receipts.c.server == server, receipts.c.form_id == bell.form_id]
@@ -286,12 +288,28 @@ class Ledger:
 
     def due_receipts(self, limit: int = _BATCH) -> list[DueReceipt]:
         with self.database.reading() as connection:
-            rows = connection.execute(
-                select(receipts)
-                .where(receipts.c.state == "new", receipts.c.next_at <= milliseconds(self.now()))
-                .order_by(receipts.c.next_at)
-                .limit(limit)
-            ).all()
+            rows = connection.execute(self._due_receipts(limit)).all()
+        return [DueReceipt(row.id, row.server, _bell(row), row.attempts) for row in rows]
+
+    def _due_receipts(self, limit: int) -> Select[Any]:
+        at = milliseconds(self.now())
+        due = select(receipts).where(receipts.c.state == "new", receipts.c.next_at <= at)
+        return due.order_by(receipts.c.next_at).limit(limit)
+
+    def claim_receipts(self, limit: int = _BATCH) -> list[DueReceipt]:
+        """Like `due_receipts`; where several processes follow bells, each receipt is given to one of them.
+
+        A claim is a moment's lead: what is not followed within it (its process was killed) is given out again.
+        """
+        if self.database.embedded:
+            return self.due_receipts(limit)
+        return self.database.write(lambda connection: self._claim(connection, limit))
+
+    def _claim(self, connection: Connection, limit: int) -> list[DueReceipt]:
+        rows = connection.execute(self._due_receipts(limit).with_for_update(skip_locked=True)).all()
+        lead = milliseconds(self.now() + _CLAIM)
+        taken = [row.id for row in rows]
+        connection.execute(update(receipts).where(receipts.c.id.in_(taken)).values(next_at=lead))
         return [DueReceipt(row.id, row.server, _bell(row), row.attempts) for row in rows]
 
     def receipts_read(self, ids: Iterable[str], *, found: bool = True) -> None:
@@ -474,34 +492,22 @@ class Ledger:
 
     def due(self, target: str, limit: int, busy: Iterable[int] = ()) -> list[Due]:
         """The deliveries of *target* whose time has come, oldest first, without the submissions in *busy*."""
-        here = deliveries.c.submission_id
-        released = exists().where(releases.c.submission_id == here, releases.c.target == target)
-        taken_back = exists().where(withdrawals.c.submission_id == here)
-        of_version = and_(versions.c.submission_id == here, versions.c.version == deliveries.c.version)
-        query = (
-            select(
-                deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id,
-                submissions.c.touched, (submissions.c.approved_version == deliveries.c.version).label("approved"),
-                or_(released, taken_back).label("spoken_of"), versions.c.record.label("sealed"), data_keys.c.wrapped,
-            )
-            .join(submissions, submissions.c.id == here)
-            .outerjoin(versions, of_version)
-            .outerjoin(data_keys, data_keys.c.record_id == submissions.c.record_id)
-            .where(
-                deliveries.c.target == target,
-                deliveries.c.state == "due",
-                deliveries.c.next_at <= milliseconds(self.now()),
-                or_(_may_go(), deliveries.c.action == Action.WITHDRAW),
-                ~exists().where(pauses.c.target == target),
-            )
-            .order_by(deliveries.c.next_at, here)
-            .limit(limit)
-        )  # fmt: skip
-        taken = list(busy)
-        if taken:
-            query = query.where(deliveries.c.submission_id.notin_(taken))
+        values = {"target": target, "now": milliseconds(self.now()), "most": limit, "busy": list(busy)}
         with self.database.reading() as connection:
-            return [_due(row) for row in connection.execute(query)]
+            return [_due(row) for row in connection.execute(_DUE, values)]
+
+    def due_ids(self, target: str, limit: int, busy: Iterable[int]) -> list[tuple[str, int]]:
+        """Like `due`, of each only (delivery, submission)."""
+        values = {"target": target, "now": milliseconds(self.now()), "most": limit, "busy": list(busy)}
+        with self.database.reading() as connection:
+            return [(row.id, row.submission_id) for row in connection.execute(_DUE_IDS, values)]
+
+    def due_one(self, target: str, delivery_id: str) -> Due | None:
+        """One delivery of *target*, when its time has come."""
+        values = {"target": target, "now": milliseconds(self.now()), "one": delivery_id}
+        with self.database.reading() as connection:
+            row = connection.execute(_DUE_ONE, values).first()
+        return _due(row) if row is not None else None
 
     def next_due_at(self) -> datetime | None:
         """When the earliest waiting attempt falls due."""
@@ -1057,6 +1063,42 @@ class _Arrival:
         return Entry(str(one.action), record_id=one.record_id, target=one.target, detail=self.detail)
 
 
+def _due_query(*columns: Any) -> Select[Any]:
+    """Deliveries of a target whose time has come and that may go."""
+    return (
+        select(*columns)
+        .join(submissions, submissions.c.id == deliveries.c.submission_id)
+        .where(
+            deliveries.c.target == bindparam("target"),
+            deliveries.c.state == "due",
+            deliveries.c.next_at <= bindparam("now"),
+            or_(_may_go(), deliveries.c.action == Action.WITHDRAW),
+            ~exists().where(pauses.c.target == bindparam("target")),
+        )
+    )
+
+
+def _whole_due_query() -> Select[Any]:
+    """With all that the gate needs."""
+    here = deliveries.c.submission_id
+    released = exists().where(releases.c.submission_id == here, releases.c.target == bindparam("target"))
+    taken_back = exists().where(withdrawals.c.submission_id == here)
+    of_version = and_(versions.c.submission_id == here, versions.c.version == deliveries.c.version)
+    query = _due_query(
+        deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id,
+        submissions.c.touched, (submissions.c.approved_version == deliveries.c.version).label("approved"),
+        or_(released, taken_back).label("spoken_of"), versions.c.record.label("sealed"), data_keys.c.wrapped,
+    )  # fmt: skip
+    keyed = data_keys.c.record_id == submissions.c.record_id
+    return query.outerjoin(versions, of_version).outerjoin(data_keys, keyed)
+
+
+def _oldest_first(query: Select[Any]) -> Select[Any]:
+    here = deliveries.c.submission_id
+    free = here.notin_(bindparam("busy", expanding=True))
+    return query.where(free).order_by(deliveries.c.next_at, here).limit(bindparam("most"))
+
+
 _BEGIN = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("of"))
@@ -1087,15 +1129,7 @@ def _tried(delivery: Due, at: int, outcome: str, status: int | None) -> dict[str
 
 def _still_going(connection: Connection, due: Sequence[Due]) -> set[str]:
     """Those that are due still, not held, and whose submission nobody touched since they were taken."""
-    rows = connection.execute(
-        select(
-            deliveries.c.id,
-            submissions.c.touched,
-            or_(_may_go(), deliveries.c.action == Action.WITHDRAW).label("may_go"),
-        )
-        .join(submissions, submissions.c.id == deliveries.c.submission_id)
-        .where(deliveries.c.id.in_([one.id for one in due]), deliveries.c.state == "due")
-    )
+    rows = connection.execute(_STILL_GOING, {"ids": [one.id for one in due]})
     touched = {row.id: row.touched for row in rows if row.may_go}
     return {one.id for one in due if touched.get(one.id) == one.touched}
 
@@ -1208,6 +1242,19 @@ def _may_go() -> ColumnElement[bool]:
     """A submission whose deliveries are not held."""
     held = submissions.c.presence.in_(HELD)
     return and_(submissions.c.state == "live", submissions.c.parked.is_(None), ~held)
+
+
+# Built once: making a statement takes longer than running it.
+_DUE = _oldest_first(_whole_due_query())
+_DUE_IDS = _oldest_first(_due_query(deliveries.c.id, deliveries.c.submission_id))
+_DUE_ONE = _whole_due_query().where(deliveries.c.id == bindparam("one"))
+_STILL_GOING = (
+    select(
+        deliveries.c.id, submissions.c.touched, or_(_may_go(), deliveries.c.action == Action.WITHDRAW).label("may_go")
+    )
+    .join(submissions, submissions.c.id == deliveries.c.submission_id)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)), deliveries.c.state == "due")
+)
 
 
 def _account_query(server: str, form_id: str) -> Select[str, int]:

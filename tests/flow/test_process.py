@@ -75,6 +75,11 @@ class Served:
 
 @pytest.fixture(name="config")
 def _config(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
+    return config_of(node, monkeypatch)
+
+
+def config_of(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
+    """The node, with its configuration in a file that processes read."""
     monkeypatch.setenv("SILAH_CONFIG", str(write_config(node)))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the product that these tests stand in
     return node

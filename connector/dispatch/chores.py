@@ -1,0 +1,120 @@
+"""What a dispatching process does beside sending: follows the bells, pulls and purges on a timer, reports back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from connector.errors import SilahError
+from connector.pipeline import Pipeline
+from connector.purging import purge
+
+log = logging.getLogger("silah.dispatch")
+
+LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
+_REPORT_EVERY = 5.0  # seconds
+
+
+class Chores:
+    """Threads that run until *stopping*.
+
+    Args:
+        news: called when something may have become due.
+        mine: whether this process is the one that pulls and reports back; the bells are followed by all.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        stopping: threading.Event,
+        news: Callable[[], object],
+        mine: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._pipeline, self._stopping, self._news, self._mine = pipeline, stopping, news, mine
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        """Something came in: look now."""
+        self._rung.set()
+
+    def threads(self) -> Iterable[threading.Thread]:
+        """All of them, not yet started."""
+        yield self.intake_thread()
+        yield threading.Thread(target=self._reports, name="reports", daemon=True)
+        if self._pipeline.config.retention.purge_every:
+            yield threading.Thread(target=self._purges, name="purge", daemon=True)
+        for server, config in self._pipeline.config.servers.items():
+            if config.reconcile_every > timedelta(0) or config.reconcile_on_start:
+                yield threading.Thread(target=self._sweeps, args=(server,), name=f"pull-{server}", daemon=True)
+
+    def intake_thread(self) -> threading.Thread:
+        return threading.Thread(target=self.loop, args=(self._rung, self._intake), name="intake", daemon=True)
+
+    def loop(self, event: threading.Event, work: Callable[[], bool]) -> None:
+        """Runs *work* again and again; when it had nothing to do, after *event* or a while."""
+        while not self._stopping.is_set():
+            try:
+                busy = work()
+            except SilahError as error:
+                log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400 (a stack would tell nothing more)
+                busy = False
+            except Exception as error:  # noqa: BLE001 (a thread must not die; the type tells, values may not be told)
+                log.error("unexpected %s in %s", type(error).__name__, work.__name__)  # noqa: TRY400
+                busy = False
+            if not busy:
+                event.wait(LOOK_EVERY)
+                event.clear()
+
+    def _intake(self) -> bool:
+        followed = self._pipeline.read_back()
+        if followed:
+            self._news()
+        return followed > 0
+
+    def _reports(self) -> None:
+        """Status back to the form servers, a while after something was parked or mended."""
+        while not self._stopping.wait(_REPORT_EVERY):
+            if not self._mine():
+                continue
+            try:
+                self._pipeline.report_back()
+            except SilahError as error:
+                log.warning("%s while reporting back: %s", error.code, error.next_step)
+
+    def _purges(self) -> None:
+        """Lets go what has been kept long enough, on the timer."""
+        while not self._stopping.wait(self._pipeline.config.retention.purge_every.total_seconds()):
+            if not self._mine():
+                continue
+            try:
+                purge(self._pipeline, "silah")
+            except SilahError as error:
+                log.warning("%s while purging: %s", error.code, error.next_step)
+
+    def _sweeps(self, server: str) -> None:
+        """Pulls at start and on the timer, as soon as this process is the one that pulls."""
+        config = self._pipeline.config.servers[server]
+        every = config.reconcile_every.total_seconds()
+        wait = 0.0 if config.reconcile_on_start else every
+        while not self._stopping.wait(wait):
+            wait = LOOK_EVERY
+            if self._mine():
+                self._sweep(server)
+                if not every:
+                    return
+                wait = every
+
+    def _sweep(self, server: str) -> None:
+        for form in self._pipeline.config.servers[server].forms:
+            if self._stopping.is_set():
+                return
+            try:
+                swept = self._pipeline.reconcile(server, form)
+            except SilahError as error:
+                log.warning("%s while pulling %s from %s: %s", error.code, form, server, error.next_step)
+                continue
+            if swept.stopped:
+                log.warning("pull.stopped (%s) for %s on %s: see `silah pull --help`", swept.stopped, form, server)
+            self._news()
