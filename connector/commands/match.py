@@ -60,7 +60,7 @@ def match(context: click.Context, record: str | None, user: str | None, language
     """People of two records who may be one, the likeliest first, with the reasons. Nothing is linked or sent by it."""
     if context.invoked_subcommand is None:
         listed = functools.partial(_list, record=record, user=user, language=language, json_=json_)
-        with_flow(listed)()  # type: ignore[call-arg] # the flow is put first
+        with_flow(listed)()  # the flow is put first
 
 
 def _list(flow: Pipeline, *, record: str | None, user: str | None, language: str, json_: bool) -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from connector.app import SERVERS, TARGETS
 from connector.cli import main
-from connector.config import Config, Dispatch, Figures, FormKey, Retention, Server, Target
+from connector.config import Config, Dispatch, Figures, FormKey, Matching, Retention, Server, Target
 from connector.model import Recipient
 from connector.sandbox.demo import REQUESTS
 from connector.transforms.registry import RECORDS
@@ -29,8 +29,9 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "Dispatch": Dispatch,
     "Retention": Retention,
     "Figures": Figures,
+    "Matching": Matching,
 }
-SECTIONS = {"servers", "targets", "dispatch", "figures", "retention"}  # tables of their own in the file
+SECTIONS = {"servers", "targets", "dispatch", "figures", "matching", "retention"}  # tables of their own in the file
 
 
 def page(name: str) -> str:

@@ -111,8 +111,9 @@ def test_people_of_a_referral_are_in_no_pair(desk: Desk) -> None:
 def test_a_message_reaches_its_addressee(desk: Desk) -> None:
     """Whom a message is for and a person known: the enquirer of a request."""
     desk.keep("tracing_request", "request", REQUEST)
+    questions = load("family_message").questions
     taken: dict[str, Answer] = {
-        **{name: answer for name, answer in REFERRAL.items() if name not in {"case_code", "search_danger"}},
+        **{name: answer for name, answer in REFERRAL.items() if name in questions},
         "rcm_event": "collected",
         "rcm_no": "RCM-7",
         "codes_only": "no",
