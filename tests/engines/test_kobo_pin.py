@@ -25,6 +25,7 @@ from tests.machine import need
 ROOT = Path(__file__).parents[2]
 CONVERTER = Path(__file__).parent / "pinned_converter.py"
 PYTHON = Path(sys.prefix) / "kobo-pin" / "bin" / "python"
+INSTALLED = Path(sys.prefix) / ".installed-kobo-pin"
 FULLEST = fullest(scenarios())
 REFUSED = [scenario for scenario in scenarios() if scenario.name in {"answers_that_are_refused", "collection_refused"}]
 
@@ -49,9 +50,9 @@ class Pinned:
 @pytest.fixture(scope="module")
 def pinned(built: BuildForm, tmp_path_factory: pytest.TempPathFactory) -> Pinned:
     folder = tmp_path_factory.mktemp("pinned")
-    python = need("kobo-pin", PYTHON)
+    need("kobo-pin", INSTALLED)
     paths = [built(scenario.form_id).xlsx for scenario in FULLEST]
-    done = subprocess.run([python, CONVERTER, folder, *paths], capture_output=True, text=True, check=False)
+    done = subprocess.run([PYTHON, CONVERTER, folder, *paths], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     return Pinned(said["version"], Path(said["jar"]), said["warnings"], folder)
