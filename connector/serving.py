@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _THREADS = 16
+_OVERLOADED = "webhook.overloaded"
 _MOST_WAITING, _MOST_CONNECTIONS = 200, 1000
 _STOP_WITHIN = 6.0  # seconds for what is in hand; with the web and the referrals all ends within ten
 # A body is held in memory, never in a temporary file in clear; the edge answers 413 above 10 MB.
@@ -55,7 +56,7 @@ class Web:
         waiting = len(self._server.task_dispatcher.queue)
         if waiting <= self._most_waiting or not environ["PATH_INFO"].startswith("/webhooks/"):
             return self._app(environ, start)
-        body = b'{"error": "webhook.overloaded"}'
+        body = f'{{"error": "{_OVERLOADED}"}}'.encode()
         start(
             "503 Service Unavailable",
             [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Retry-After", "5")],
