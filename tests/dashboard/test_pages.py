@@ -170,7 +170,8 @@ def test_every_page_speaks_the_language_and_stays_light(
     person = people["supervisor"]
     person.sign_in()
     person.post("/language", language=language)
-    parts = sum(len(person.client.get(f"/static/{name}").data) for name in ("silah.css", "live.js", "icon.svg"))
+    style = ("silah.css", "live.js", "icon.svg")
+    parts = sum(len(person.client.get(f"/static/{name}", buffered=True).data) for name in style)
     for page in ("/", "/week", "/policy", "/figures", "/referrals", f"/cases/{record_id}"):
         text = person.client.get(page).text
         direction = "rtl" if language in {"ar", "fa"} else "ltr"
