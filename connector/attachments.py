@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -114,7 +115,7 @@ class Attachments:
         data = self._servers[delivery.server].attachment(delivery.form_id, waiting.order, ref)
         file = clean_image(data, where=f"a photo of record {delivery.record_id}")
         self._folder(delivery).mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = spooled.with_suffix(".new")
+        partial = spooled.with_suffix(f".{secrets.token_hex(4)}")  # two targets may fetch the same photo at once
         partial.write_bytes(key.seal(_packed(file), context))
         partial.rename(spooled)
         return file

@@ -10,6 +10,7 @@ All of it happens in memory. Sound has its own module, `connector.audio`.
 from __future__ import annotations
 
 import hashlib
+import logging
 from contextlib import suppress
 from io import BytesIO
 
@@ -17,6 +18,9 @@ from PIL import Image
 
 from connector.errors import SilahError
 from connector.model import File
+
+# At its most talkative it would log what a photo hides, its place for one.
+logging.getLogger("PIL").setLevel(logging.WARNING)
 
 LONGEST_SIDE = 2000
 """Pixels; enough to recognise a face and to read an identity card."""
