@@ -48,7 +48,11 @@ eval: install-test  ## names: recall at fixed false positives
 gates: install-test  ## take each gate out of a copy and see a test go red
 	$(BIN)/python -m tests.gates.removal
 
-soak: install-test  ## 1 000 referrals between two nodes through outages, replays and wrong clocks
+bench: install-test  ## the speed table of docs/performance.md, on both tiers
+	$(BIN)/python -m tests.benchmarks.speed
+
+soak: install-test  ## 200 rounds of kill -9 under load; 1 000 referrals through outages, replays and wrong clocks
+	SILAH_TEST_ROUNDS=200 $(BIN)/pytest -q -rP tests/flow/test_crashes.py
 	$(BIN)/python -m tests.benchmarks.referral_soak
 
 samples: install-test  ## fill the sandbox's requests in anew, with JavaRosa
