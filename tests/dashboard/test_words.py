@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from connector.words import LANGUAGES, catalogue, explained, is_explained
@@ -11,10 +13,13 @@ _GATE = ("consent", "basis", "caution", "release", "restriction", "record", "ans
          "kobo", "central", "attachment", "image", "encryption", "receipt", "content", "keys")  # fmt: skip
 
 
+_codes = cache(product_codes)  # reading the source takes a while
+
+
 @pytest.mark.parametrize("family", _GATE)
 def test_every_reason_of_the_flow_is_said_in_plain_words(family: str) -> None:
     """No code of the gate, the intake, the servers and the targets falls back to "see the docs"."""
-    codes = [code for code in product_codes() if code.partition(".")[0] == family and code != "record.unknown"]
+    codes = [code for code in _codes() if code.partition(".")[0] == family and code != "record.unknown"]
     codes = [code.replace("<to.recipient>", "authorities").replace("<answer.status>", "404") for code in codes]
     assert codes
     assert [code for code in codes if not is_explained(code) and code != "release.same_user"] == []
