@@ -567,17 +567,17 @@ def user_list(flow: Pipeline, json_: bool) -> None:
 
 main.add_command(erase)
 main.add_command(purge)
-main.add_command(work)
-main.add_command(migrate)
 main.add_command(receipt)
 main.add_command(policy)
+main.add_command(work)
+main.add_command(migrate)
 main.add_command(backup)
 main.add_command(restore)
 main.add_command(match)
 main.add_command(referral)
+user.add_command(password)
 main.add_command(partner)
 main.add_command(report)
-user.add_command(password)
 
 
 # Forms, names, encrypted submissions: nothing of these needs a configuration

@@ -21,7 +21,17 @@ from tests.engines.javarosa import Tries, fill, media_of
 
 SCENARIOS = Path(__file__).parent / "forms" / "scenarios" / "tracing_request"
 SAMPLES = Path(demo.__file__).parent / "samples"
-_VOLATILE = ("start", "end", "today", "consent_ts", "case_code", "case_code_base", "case_code_spoken", "instanceID", "instanceName")
+_VOLATILE = (
+    "start",
+    "end",
+    "today",
+    "consent_ts",
+    "case_code",
+    "case_code_base",
+    "case_code_spoken",
+    "instanceID",
+    "instanceName",
+)
 
 
 def filled_in(name: str, folder: Path) -> bytes:

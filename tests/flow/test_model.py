@@ -222,9 +222,7 @@ class Flow(RuleBasedStateMachine):
         """The form server takes rights away, or fails."""
         self.server.seen, self.server.failing = seen, failing
 
-    @rule(
-        at=st.sampled_from(["national", "partner"]), mood=st.sampled_from(["well", "refused", "no", "lost answer"])
-    )
+    @rule(at=st.sampled_from(["national", "partner"]), mood=st.sampled_from(["well", "refused", "no", "lost answer"]))
     def mood(self, at: str, mood: str) -> None:
         """A target fails in one of its ways, or is well again."""
         self.holders[at].mood = mood
