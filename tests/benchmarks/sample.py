@@ -14,7 +14,7 @@ from connector.model import Submission
 from connector.sandbox.kobo import KoboSandbox
 from connector.servers.kobo import Kobo
 
-_SAMPLE = Path(str(sandbox.__file__)).parent / "samples" / "sister_looks_for_brother.xml"
+_SAMPLE = Path(str(sandbox.__file__)).parent / "samples" / "hijri_dates.xml"
 _FORM = Path(__file__).parents[2] / "forms" / "xlsx" / "kobo" / "tracing_request.xlsx"
 
 
