@@ -151,17 +151,6 @@ def clear(
     return _minimised(record, policy, to, stamp)
 
 
-def preview(record: Record, policy: Policy, to: Audience, stamp: Stamp, approvals: Approvals, now: datetime) -> tuple[
-    Release | Withheld, Waiting | None
-]:  # fmt: skip
-    """What *to* would receive if every release that is still due were given, and what it waits for."""
-    refused = _taken_back(to, approvals) or _basis(record, to, now) or _agreement(to, now)
-    if refused:
-        return refused, None
-    waiting = _caution(record, to, approvals) or _review(record, to, approvals)
-    return _minimised(record, policy, to, stamp), waiting
-
-
 def clear_merged(
     record: Record,
     merged: Sequence[Merged],

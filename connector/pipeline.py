@@ -387,11 +387,18 @@ class Pipeline:
         stored = self.ledger.record(case.id, case.version)
         if stored is None:
             raise SilahError("record.erased", f"record {case.record_id}", "It was erased, or could not be read yet.")
-        record = from_json(case.form_id, stored)
-        now = self.ledger.now()
-        stamp = Stamp(case.record_id, case.version, self.config.society, str(uuid4()), now)
-        approvals = Approvals(withdrawn=frozenset({"*"}) if case.state != "live" else frozenset())
-        shown, waiting = disclosure.preview(record, policy(case.form_id), self.audiences[target], stamp, approvals, now)
+        record, merged = from_json(case.form_id, stored), self._merged(case.id)
+        withdrawn = taken_back(self.ledger, case.id) | (frozenset({"*"}) if case.state != "live" else frozenset())
+        stamp = Stamp(case.record_id, case.version, self.config.society, str(uuid4()), self.ledger.now())
+
+        def decide(approvals: Approvals) -> Release | Withheld | Waiting:
+            rules, audience = policy(case.form_id), self.audiences[target]
+            return disclosure.clear_merged(record, merged, rules, audience, stamp, approvals, self.ledger.now())
+
+        now = decide(Approvals(withdrawn=withdrawn))
+        once_released = decide(Approvals(form_server=True, users=frozenset({"one", "another"}), withdrawn=withdrawn))
+        waiting = now if isinstance(now, Waiting) else None
+        shown = Withheld(once_released.reason) if isinstance(once_released, Waiting) else once_released
         return shown, waiting, record
 
 
