@@ -14,9 +14,16 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from connector import config as configuration
 from connector.errors import KeyUnavailable, Misconfigured
+from connector.sandbox.central import CentralSandbox
+from connector.sandbox.central import serve as serve_central
 from connector.sandbox.receiver import ReceiverApp
-from tests.conftest import FillIn, Node
+from connector.servers.central import Central
+from connector.servers.unsealing import Unsealing, form_keys
+from forms.compiler import build
+from forms.engines import convert
+from tests.conftest import Clock, FillIn, Node
 from tests.flow.test_at_rest import everything_written
 from tests.flow.test_flow import WITH_PHOTO, picture
 from tests.people import MARKS, request
@@ -228,3 +235,30 @@ def test_received_bodies_hold_no_trace_of_the_envelope(node: Node, fill_in: Fill
     node.take_in(*sealed(fill_in(request())))
     receiver: ReceiverApp = node.receivers["national"]
     assert b"base64Encrypted" not in receiver.received[0].raw
+
+
+def test_on_central_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill_in: FillIn) -> None:
+    """An envelope that ODK Central holds opens the same way: the answers, and the photo when it is sent."""
+    monkeypatch.setenv("CENTRAL_PASSWORD", "practice")
+    sandbox = CentralSandbox(clock=Clock())
+    account, project = sandbox.add_user("connector@example.org"), sandbox.add_project("Family links")
+    sandbox.publish(project, convert(build("tracing_request", "central", tmp_path)).encode())
+    sandbox.grant(project, account, "viewer")
+    xml = fill_in(request(sought=WITH_PHOTO))
+    sandbox.submit(project, *sealed(xml, {"karim.jpg": picture()}))
+    with serve_central(sandbox) as running:
+        data = {
+            "society": "SY-RC", "database": "sqlite:///silah.db", "servers": {"central": {
+                "type": "central", "url": running.url, "email": "connector@example.org", "password_env": "CENTRAL_PASSWORD",
+                "private_key_file": write_key(tmp_path / "forms.pem"), "forms": {"tracing_request": f"{project}/tracing_request"},
+            }},
+        }  # fmt: skip
+        config = configuration.parse(data, tmp_path / "silah.toml").servers["central"]
+        keys = form_keys("central", config)
+        server = Unsealing(Central("central", config), keys, (), config.attachments_wait, Clock())
+        [[listed]] = server.listing("tracing_request")
+        [one] = server.read("tracing_request", [listed.order])
+
+        assert (None, False, ["karim.jpg"]) == (one.fault, one.encrypted, [file.name for file in one.attachments])
+        assert "الحمصي" in str(one.answers)
+        assert picture() == server.attachment("tracing_request", one.order, one.attachments[0])
