@@ -10,6 +10,7 @@ from connector.keys import MasterKey, parse_master
 from connector.ledger import audit
 from connector.ledger.schema import audit as audit_rows
 from connector.ledger.schema import data_keys, deliveries, versions
+from connector.model import record_id
 from tests.conftest import FillIn, Node
 from tests.flow.test_flow import WITH_PHOTO, picture
 from tests.people import MARKS, request
@@ -34,13 +35,13 @@ def test_no_answer_is_in_clear_anywhere(node: Node, fill_in: FillIn) -> None:
 def test_a_version_opens_with_its_own_key_alone(node: Node, fill_in: FillIn) -> None:
     """A sealed record moved to another submission, or read with another master key, does not open; nothing leaves."""
     node.take_in(fill_in(request()))
-    node.take_in(fill_in(request()))
+    second = submission_record(node, node.take_in(fill_in(request())))
     with node.flow.ledger.database.reading() as connection:
         first = connection.execute(select(versions.c.record).where(versions.c.submission_id == 1)).scalar_one()
     node.flow.ledger.database.write(
         lambda c: c.execute(update(versions).where(versions.c.submission_id == 2).values(record=first)) and None
     )
-    [_, row] = node.rows()
+    [row] = [one for one in node.rows() if record_id("tracing_request", one.root_id) == second]
     node.flow.ledger.replay(row.id, "test")
     before = len(node.attempts())
     node.dispatch(rounds=1)
