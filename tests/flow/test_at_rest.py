@@ -93,7 +93,7 @@ def test_the_audit_tells_who_received_which_classes_and_no_name(node: Node, fill
 
     [sent] = [row for row in rows if row["event"] == "upsert"]
     assert "national" == sent["target"]
-    assert {"version", "purpose", "classes", "key", "recipient"} == set(sent["detail"])  # type: ignore[arg-type]
+    assert {"version", "purpose", "classes", "key", "recipient", "who"} == set(sent["detail"])  # type: ignore[arg-type]
     text = str(rows)
     for mark in MARKS:
         assert mark not in text
