@@ -308,6 +308,12 @@ class Pipeline:
             receipt = self.targets[delivery.target].deliver(ready)
         except TargetError as error:
             return self._failed(delivery, error, begun=True), None
+        except Exception as error:  # noqa: BLE001 (an adapter's own fault waits its turn like any other failure)
+            log.error("unexpected %s at target %s", type(error).__name__, delivery.target)  # noqa: TRY400
+            unexpected = TargetError(
+                "target.unexpected", f"target {delivery.target}", "Tell the developers; it is tried again."
+            )
+            return self._failed(delivery, unexpected, begun=True), None
         return "delivered", self._delivered(delivery, release, receipt)
 
     def _delivered(self, delivery: Due, release: Release, receipt: Receipt) -> Future[None]:

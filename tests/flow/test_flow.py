@@ -350,6 +350,22 @@ def test_an_unreadable_edit_holds_what_was_waiting(node: Node, fill_in: FillIn) 
     assert [("held", "parked")] == node.states()
 
 
+def test_an_adapters_own_fault_waits_its_turn(node: Node, fill_in: FillIn, monkeypatch: Any) -> None:
+    """A fault in the code of a target is tried again later with the same key, not at once and not for nothing."""
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    whole = node.flow.targets["national"].deliver
+    monkeypatch.setattr(node.flow.targets["national"], "deliver", broken)
+    node.take_in(fill_in(request()))
+    assert [("due", "target.unexpected")] == node.states()
+    assert [] == node.dispatch()
+    monkeypatch.setattr(node.flow.targets["national"], "deliver", whole)
+    node.clock.forward(minutes=1)
+    assert ["delivered"] == node.dispatch()
+
+
 def test_pause_and_resume(node: Node, fill_in: FillIn) -> None:
     """A paused target gets nothing; nothing is lost."""
     node.flow.ledger.pause("national", "maintenance", "test", paused=True)
