@@ -32,12 +32,13 @@ $(VENV)/.installed-kobo-pin: $(VENV)/.installed Makefile  ## the converter that 
 run: install  ## serve silah.toml; without one, the sandbox
 	@if [ -f "$${SILAH_CONFIG:-silah.toml}" ]; then exec $(BIN)/silah serve; else exec $(BIN)/silah sandbox; fi
 
-check: install-test  ## everything that needs no running: lint, types, imports, forms
+check: install-test  ## everything that needs no running: lint, types, imports, forms, licences and known vulnerabilities
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/silah forms check
+	$(BIN)/python -m tests.supply
 
 test: check  ## all of it
 	$(BIN)/pytest -n 2 --dist loadfile

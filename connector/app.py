@@ -39,9 +39,7 @@ TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
 
 def master_key(config: Config) -> MasterKey:
     """The master key that the configuration names; raises `KeyUnavailable`."""
-    where = config.master_key_env or (
-        str(config.at_home(config.master_key_file)) if config.master_key_file else str(config.path)
-    )
+    where = config.master_key_place
     return parse_master(config.master_key_text, where, lambda: parse_master(config.master_key_text, where))
 
 

@@ -177,7 +177,7 @@ def keys_new(out: Path | None) -> None:
 
 
 @keys.command("rotate")
-@click.option("--finish", is_flag=True, help="Only wrap anew what an older key wrapped (keys kept in the environment).")
+@click.option("--finish", is_flag=True, help="Only wrap anew what an older key wrapped (keys that are not in a file).")
 @_with_pipeline
 def keys_rotate(flow: Pipeline, finish: bool) -> None:
     """Replace the master key and wrap everything with the new one; a running server goes on."""

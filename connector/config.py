@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,12 +25,13 @@ from pydantic import (
     model_validator,
 )
 
-from connector.errors import Misconfigured
+from connector.errors import KeyUnavailable, Misconfigured
 from connector.model import Audience, Backoff, Recipient
 from forms.tables import form_ids
 
 DEFAULT_FILE = "silah.toml"
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_KEY_SECONDS = 30
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _NAMED = {
     Recipient.NATIONAL_SOCIETY: "society",
@@ -244,6 +246,7 @@ class Config(_Section):
     data_dir: Path = Path("var")
     master_key_file: Path | None = None
     master_key_env: str | None = None
+    master_key_command: tuple[str, ...] | None = None
     public_url: str | None = None
     metrics_token_env: str | None = None
     metrics_token_file: Path | None = None
@@ -278,13 +281,36 @@ class Config(_Section):
 
     @property
     def master_key_text(self) -> str | None:
-        """The master key as the environment or its file holds it; None when neither is named."""
+        """The master key as the environment, a command or its file gives it; None when none of them is named."""
         if self.master_key_env:
             return os.environ.get(self.master_key_env)
+        if self.master_key_command:
+            return _printed_by(self.master_key_command, f"`master_key_command` in {self.path}")
         if self.master_key_file:
             file = self.at_home(self.master_key_file)
             return file.read_text().strip() if file.is_file() else None
         return None
+
+    @property
+    def master_key_place(self) -> str:
+        """Where the master key is looked for, for people: never the key."""
+        if self.master_key_env:
+            return self.master_key_env
+        if self.master_key_command:
+            return f"`master_key_command` in {self.path}"
+        return str(self.at_home(self.master_key_file) if self.master_key_file else self.path)
+
+
+def _printed_by(command: Sequence[str], where: str) -> str:
+    """What *command* prints; what it says beside that is not repeated, it may hold a secret."""
+    advice = "Run the command by hand, as the user that runs Silah: it must print the key and end with 0 in 30 seconds."
+    try:
+        done = subprocess.run(  # noqa: S603 (an admin wrote it into the configuration; no shell)
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_KEY_SECONDS
+        )
+        return done.stdout.decode("ascii").strip()
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        raise KeyUnavailable("keys.command_failed", where, advice) from None
 
 
 def config_path(given: Path | None = None) -> Path:

@@ -76,8 +76,8 @@ def rotate_key(config: Config, ledger: Ledger, actor: str) -> Iterator[str]:
     Stopped in between, it is simply run again: the file holds both keys until everything is wrapped anew.
     """
     if config.master_key_file is None:
-        advice = "Put `new old` (two keys, a space between) into the variable, restart, and run this with --finish."
-        raise Refused("keys.not_in_a_file", f"`master_key_env` in {config.path}", advice)
+        advice = "Let it give `new old` (two keys, a space between), restart, and run this with --finish."
+        raise Refused("keys.not_in_a_file", config.master_key_place, advice)
     file = config.at_home(config.master_key_file)
     old = ledger.master
     new = MasterKey(old.new_data_key().secret, [old])
@@ -89,7 +89,7 @@ def rotate_key(config: Config, ledger: Ledger, actor: str) -> Iterator[str]:
 
 
 def finish_rotation(ledger: Ledger, actor: str) -> Iterator[str]:
-    """Wraps with the newest key what an older one wrapped; for keys that are kept in the environment."""
+    """Wraps with the newest key what an older one wrapped; for keys that are not kept in a file."""
     done = rewrap(ledger.database, ledger.master, ledger.now, actor)
     yield f"{done} keys are wrapped by master key {ledger.master.key_id}; the older ones can be taken out."
 

@@ -33,7 +33,7 @@ def write_config(node: Node) -> Path:
     def table(path: str, data: dict[str, Any]) -> None:
         if path:
             lines.append(f"[{path}]")
-        lines.extend(f"{key} = {toml(value)}" for key, value in data.items() if not isinstance(value, dict))
+        lines.extend(f"{key} = {toml(value)}" for key, value in data.items() if not isinstance(value, dict | None))
         for key, value in data.items():
             if isinstance(value, dict):
                 table(f"{path}.{key}" if path else key, value)
@@ -266,3 +266,27 @@ def test_init_writes_what_check_can_read(tmp_path: Path) -> None:
     )
     assert 1 == checked.returncode
     assert "kobo.refused" in checked.stdout
+
+
+def test_the_master_key_may_come_from_a_command(config: Node, tmp_path: Path) -> None:
+    """A key service prints the key; nothing else on this machine holds it."""
+    kept_elsewhere = tmp_path / "elsewhere"
+    kept_elsewhere.write_text((config.home / "keys" / "master.key").read_text(encoding="ascii"), encoding="ascii")
+    (config.home / "keys" / "master.key").unlink()
+    config.extra = {"master_key_file": None, "master_key_command": ["cat", str(kept_elsewhere)]}
+    write_config(config)
+    silah(config, "check", "--json")
+
+
+@pytest.mark.parametrize(
+    "command", [["no-such-program"], ["sh", "-c", "echo SECRET-OF-THE-SERVICE >&2; exit 1"], ["printf", r"\377"]]
+)
+def test_a_command_that_gives_no_key_stops_before_anything_is_served(config: Node, command: list[str]) -> None:
+    """Exit status 2 with where and what to do; nothing that the command said is repeated."""
+    config.extra = {"master_key_file": None, "master_key_command": command}
+    write_config(config)
+    told = silah(config, "serve", "--port", "0", status=2)
+
+    assert "keys.command_failed" in told
+    assert "master_key_command" in told
+    assert "SECRET-OF-THE-SERVICE" not in told

@@ -1,0 +1,1 @@
+"""What Silah is made of: a bill of materials, the licence of each part, and what is known against it."""
