@@ -18,9 +18,10 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 from connector.ledger import audit
 from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds, moment
-from connector.ledger.flow import Case, Ledger, as_case
-from connector.ledger.flow import _wake as wake
+from connector.ledger.deliveries import wake
+from connector.ledger.flow import Case, Ledger
 from connector.ledger.schema import candidates, meta, submissions, withdrawals
+from connector.ledger.submissions import as_case
 from connector.model import JSON
 
 DUPLICATE = "duplicate"

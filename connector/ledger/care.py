@@ -16,9 +16,12 @@ from connector.ledger import audit
 from connector.ledger.audit import Entry
 from connector.ledger.candidates import forget_pairs
 from connector.ledger.database import milliseconds, moment
-from connector.ledger.flow import EVERYONE, OPEN, Case, Ledger, as_case, chunks, close_open, make_delivery, maybe_holds
+from connector.ledger.deliveries import OPEN, close_open, make_delivery, maybe_holds
+from connector.ledger.flow import Case, Ledger
+from connector.ledger.part import chunks
 from connector.ledger.schema import attempts, data_keys, deliveries, meta, receipts, submissions, versions, withdrawals
 from connector.ledger.schema import audit as audit_rows
+from connector.ledger.submissions import EVERYONE, as_case
 from connector.model import JSON, Action
 
 _UNSETTLED = ("due", "waiting", "parked")

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 from connector.ledger import audit as chain
 from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds, moment
-from connector.ledger.flow import HELD, OPEN, Ledger
+from connector.ledger.deliveries import HELD, OPEN
+from connector.ledger.flow import Ledger
 from connector.ledger.schema import audit, deliveries, submissions
 from connector.model import JSON
 
