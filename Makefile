@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-.PHONY: install install-test run test check gates bench soak eval samples clean
+.PHONY: install install-test run test check gates fuzz bench soak eval samples clean
 
 install: $(VENV)/.installed  ## make .venv with the locked dependencies
 
@@ -48,6 +48,10 @@ eval: install-test  ## names: recall at fixed false positives
 
 gates: install-test  ## take each gate out of a copy and see a test go red
 	$(BIN)/python -m tests.gates.removal
+
+fuzz: install-test  ## bytes that nobody foresaw, a minute for each place where they come in
+	$(PIP) install -c requirements.lock -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $${SILAH_FUZZ_SECONDS:-60}
 
 bench: install-test  ## the speed table of docs/performance.md, on both tiers
 	$(BIN)/python -m tests.benchmarks.speed

@@ -8,7 +8,6 @@ cannot be made up by whoever stands between.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -82,7 +81,7 @@ def _signatures(header: str) -> list[bytes]:
         if part.startswith(_SCHEME):
             try:
                 found.append(base64.b64decode(part.removeprefix(_SCHEME), validate=True))
-            except binascii.Error:
+            except ValueError:  # not base64, or letters that are not ASCII
                 continue
     return found
 
