@@ -13,7 +13,9 @@ from connector.errors import Misconfigured
 from connector.keys import MasterKey, parse_master
 from connector.ledger.database import Database
 from connector.ledger.flow import Ledger
+from connector.ledger.referrals import ReferralLedger
 from connector.pipeline import Pipeline, clock
+from connector.referrals.outbox import Outbox
 from connector.servers import FormServer
 from connector.servers.central import Central
 from connector.servers.kobo import Kobo
@@ -22,18 +24,29 @@ from connector.targets import Target
 from connector.targets.dhis2 import Dhis2
 from connector.targets.espocrm import EspoCrm
 from connector.targets.handover import Handover
+from connector.targets.partner import Partner
 from connector.targets.primero import Primero
 from connector.targets.rest import Rest
 from connector.targets.workbook import Workbook
 
+
+def _alone(
+    kind: Callable[[str, configuration.Target], Target],
+) -> Callable[[str, configuration.Target, Outbox], Target]:
+    """A target that needs nothing of the ledger."""
+    return lambda name, config, _: kind(name, config)
+
+
 SERVERS: Mapping[str, Callable[[str, configuration.Server], FormServer]] = {"kobo": Kobo, "central": Central}
-TARGETS: Mapping[str, Callable[[str, configuration.Target], Target]] = {
-    "rest": Rest,
-    "workbook": Workbook,
-    "handover": Handover,
-    "primero": Primero,
-    "espocrm": EspoCrm,
-    "dhis2": Dhis2,
+# What each type is made from: its name, its table of the configuration, and the exchange of referrals.
+TARGETS: Mapping[str, Callable[[str, configuration.Target, Outbox], Target]] = {
+    "rest": _alone(Rest),
+    "workbook": _alone(Workbook),
+    "handover": _alone(Handover),
+    "primero": _alone(Primero),
+    "espocrm": _alone(EspoCrm),
+    "dhis2": _alone(Dhis2),
+    "partner": Partner,
 }
 
 
@@ -52,8 +65,10 @@ def assemble(config: Config, now: Callable[[], datetime] = clock) -> Pipeline:
     """The flow with the adapters that *config* names; raises `Misconfigured` for a type that is not there."""
     ledger = open_ledger(config, now)
     servers = {name: _server(name, server, now) for name, server in config.servers.items()}
+    outbox = Outbox(ReferralLedger(ledger.database, ledger.master, ledger.now))
     targets = {
-        name: _adapter(TARGETS, "targets", name, target.type)(name, target) for name, target in config.targets.items()
+        name: _adapter(TARGETS, "targets", name, target.type)(name, target, outbox)
+        for name, target in config.targets.items()
     }
     return Pipeline(config, ledger, servers, targets, Attachments(config, ledger, servers))
 

@@ -142,6 +142,7 @@ class Target(_Section):
     agency: str | None = None
     country: str | None = None
     release: Literal["auto", "review"] | None = None
+    partner: str | None = None  # partner: the name it was paired under; default: the target's own
     agreement: str | None = None
     agreement_until: date | None = None
     token_env: str | None = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import reduce
 from typing import Final, cast
 
@@ -29,6 +29,7 @@ from connector.transforms.record import (
     fields_of,
     questions_of,
 )
+from connector.transforms.referral import Identity, Referral
 from forms.policy import Policy
 
 _MAKER: Final = object()
@@ -183,6 +184,77 @@ def _stricter(one: Cautions, other: Cautions) -> Cautions:
         never_tell=one.never_tell | other.never_tell,
         never_send=one.never_send | other.never_send,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who a referral is about, for the partner that accepted it: as far as the person agreed, and until when (UTC)."""
+
+    name: str = field(repr=False)
+    contact: str = field(repr=False)
+    safe_contact: str = field(repr=False)
+    free_text: str = field(repr=False)
+    given: datetime
+    until: datetime
+
+
+def tell(
+    record: Referral,
+    merged: Sequence[Merged],
+    policy: Policy,
+    to: Audience,
+    stamp: Stamp,
+    approvals: Approvals,
+    now: datetime,
+) -> Told | Withheld | Waiting:
+    """The second step of a referral that a form asked for: what *to* may know once it has accepted, decided anew now.
+
+    Everything that lets the codes go must hold still, and the person must have said yes to giving the name.
+    """
+    decision = clear_merged(record, merged, policy, to, stamp, approvals, now)
+    if not isinstance(decision, Release):
+        return decision
+    if record.consent.basis != "consent" or record.consent.given_on is None:
+        return Withheld("referral.not_by_consent")
+    never = frozenset().union(*(_never_classes(one, to) for one in (record.cautions, *(m.cautions for m in merged))))
+    if record.disclose_name != "yes" or record.identity is None or "identity" in never:
+        return Withheld("referral.name_not_given")
+    given = record.consent.given_on
+    until = min(one.review_on or _a_year_after(given) for one in (record.consent, *(m.consent for m in merged)))
+    return Told(
+        **_identity(record.identity, frozenset(record.fields_disclosed), never),
+        given=datetime.combine(given, time(), UTC), until=datetime.combine(until, time(23, 59, 59), UTC),
+    )  # fmt: skip
+
+
+def _identity(identity: Identity, chosen: frozenset[str], never: frozenset[str]) -> dict[str, str]:
+    """The name, and of the rest what the person chose to give and did not forbid."""
+    name, contact = identity.name, identity.contact
+    roles = (name.given, name.father, name.grandfather, name.family) if name else ()
+    names = ((name.full or " ".join(filter(None, roles)), name.latin, name.kunya, name.nick)) if name else ()
+    reach = contact if "contact" in chosen and "contact" not in never else None
+    carer = identity if "caregiver" in chosen and not never & {"family", "contact"} else None
+    words = identity if "free_text" in chosen and "circumstances" not in never else None
+    return {
+        "name": " / ".join(filter(None, names)),
+        "contact": _lines(reach, ("phone", "email", "channel")),
+        "safe_contact": "\n".join(
+            filter(
+                None,
+                (
+                    _lines(reach, ("phone_safe", "phone_safe_when", "phone_shared_with", "do_not")),
+                    _lines(carer, ("caregiver_name", "caregiver_relation", "caregiver_contact")),
+                ),
+            )
+        ),
+        "free_text": (words.free_text if words else None) or "",
+    }
+
+
+def _lines(part: Part | None, names: Sequence[str]) -> str:
+    """One answer a line, each behind the name of its field."""
+    said = [(name, getattr(part, name)) for name in names] if part is not None else []
+    return "\n".join(f"{name}: {value}" for name, value in said if value)
 
 
 def retract(kind: str, purpose: str, stamp: Stamp) -> Release:

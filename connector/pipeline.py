@@ -24,16 +24,19 @@ from pydantic import ValidationError
 from connector import disclosure
 from connector.attachments import Attachments
 from connector.config import Config
-from connector.disclosure import Approvals, Merged, Release, Stamp, Waiting, Withheld
+from connector.disclosure import Approvals, Merged, Release, Stamp, Told, Waiting, Withheld
 from connector.errors import KeyUnavailable, ServerError, SilahError, TargetError, TransformError
 from connector.figures.facts import facts_of
 from connector.ledger.candidates import merged_with, taken_back
+from connector.ledger.deliveries import HELD
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
+from connector.ledger.referral_sources import Source
 from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
 from connector.taken_back import WITHDRAWN, TakenBack, TakenBackList
 from connector.targets import Target
 from connector.transforms.record import Record
+from connector.transforms.referral import Referral
 from connector.transforms.registry import RECORDS, from_json, to_record
 from forms.errors import FormError
 from forms.policy import policy
@@ -279,6 +282,28 @@ class Pipeline:
             return Merged(withdrawn=withdrawn)
         record = from_json(case.form_id, stored)
         return Merged(record.consent, record.cautions, withdrawn)
+
+    def tell(self, source: Source) -> Told | Withheld | Waiting:
+        """Who a referral that came from a form is about, as far as its partner may know it at this moment.
+
+        It waits while the newest version waits for anything: what the gate would hold back now does not leave either.
+        """
+        case = self.ledger.case(source.record_id)
+        if case is None or case.record_id != source.record_id or source.target not in self.audiences:
+            return Withheld("record.erased")
+        stored = self.ledger.record(case.id, case.version)
+        if case.state != "live":
+            return Withheld("consent.withdrawn")
+        if stored is None or case.parked or case.presence in HELD:
+            return Waiting("referral.form_held", "named_user")
+        record = from_json(case.form_id, stored)
+        if not isinstance(record, Referral):
+            return Withheld("record.unreadable")
+        stamp = Stamp(case.record_id, case.version, self.config.society, str(uuid4()), self.ledger.now())
+        given = self.ledger.approvals(case.id, case.version, source.target)
+        approvals = Approvals(given.form_server, given.users, given.withdrawn)
+        rules, to, now = policy(case.form_id), self.audiences[source.target], self.ledger.now()
+        return disclosure.tell(record, self._merged(case.id), rules, to, stamp, approvals, now)
 
     def _approvals(self, delivery: Due) -> Approvals:
         given = self.ledger.approval(delivery)

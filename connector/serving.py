@@ -109,7 +109,7 @@ class _Embedded:
         self._lock = Lock(flow.config.at_home(flow.config.data_dir))
         self._lock.take()
         self._dispatcher, self._flow = Dispatcher(flow), flow
-        self._sender = Sender(exchange_of(flow.config, flow.ledger))
+        self._sender = Sender(exchange_of(flow.config, flow.ledger, flow.tell))
         self.ring = self._dispatcher.ring
 
     def start(self) -> None:
@@ -167,7 +167,10 @@ def work_forever(flow: Pipeline, say: Callable[[str], object]) -> None:
 @contextlib.contextmanager
 def _leading(flow: Pipeline) -> Iterator[None]:
     """What one worker does for all: referrals, and looking for people who may be one."""
-    sender, watch = Sender(exchange_of(flow.config, flow.ledger)), Watch(flow, enabled=flow.config.matching.enabled)
+    sender, watch = (
+        Sender(exchange_of(flow.config, flow.ledger, flow.tell)),
+        Watch(flow, enabled=flow.config.matching.enabled),
+    )
     sender.start()
     watch.start()
     try:

@@ -24,6 +24,7 @@ from connector.ledger import audit
 from connector.ledger.audit import Entry
 from connector.ledger.database import Database, milliseconds, moment
 from connector.ledger.directory import OWN, services_of
+from connector.ledger.referral_sources import Source, note_source, referral_of, source_of
 from connector.ledger.schema import node_keys, partners, referral_bodies, referral_events, referral_messages, referrals
 from connector.model import JSON, SILAH
 from connector.referrals.directory import Service
@@ -241,23 +242,79 @@ class ReferralLedger:
 
     def open(self, draft: Draft, partner: Partner, actor: str) -> str:
         """Keeps a new referral and asks for it to be sent; its id."""
-        referral_id = str(uuid4())
 
-        def job(connection: Connection) -> None:
-            at = milliseconds(self.now())
-            connection.execute(
-                insert(referrals).values(
-                    id=referral_id, partner=partner.fingerprint, direction=_OUT, kind=draft.opening.kind,
-                    priority=draft.opening.priority, case_code=draft.opening.case_code, state=State.DRAFT,
-                    made_at=at, changed_at=at,
-                )
-            )  # fmt: skip
+        def job(connection: Connection) -> str:
+            referral_id = self._open(connection, draft.opening, partner)
             consent = draft.consent.model_copy(update={"recipient": partner.fingerprint})
             self._seal_body(connection, referral_id, draft.opening, consent, draft.identity)
             self._do(connection, self._row(connection, referral_id), Deed.REQUEST, actor)
+            return referral_id
+
+        return self.database.write(job)
+
+    def _open(self, connection: Connection, opening: Opening, partner: Partner) -> str:
+        referral_id, at = str(uuid4()), milliseconds(self.now())
+        connection.execute(
+            insert(referrals).values(
+                id=referral_id, partner=partner.fingerprint, direction=_OUT, state=State.DRAFT, made_at=at,
+                changed_at=at, **_codes(opening),
+            )
+        )  # fmt: skip
+        return referral_id
+
+    def put(self, opening: Opening, partner: Partner, source: Source, actor: str) -> str:
+        """Keeps the referral that a filled-in form asks for, once; its id. The same form again changes nothing.
+
+        Raises `Refused` when the form was edited after its codes had left: what the partner has is not changed behind
+        its back.
+        """
+
+        def job(connection: Connection) -> str:
+            known = referral_of(connection, source)
+            if known is not None:
+                self._rewrite(connection, known, opening)
+                return str(known.id)
+            referral_id = self._open(connection, opening, partner)
+            note_source(connection, referral_id, source)
+            self._seal_body(connection, referral_id, opening)
+            self._do(connection, self._row(connection, referral_id), Deed.REQUEST, actor)
+            return referral_id
+
+        return self.database.write(job)
+
+    def _rewrite(self, connection: Connection, row: Row[Any], opening: Opening) -> None:
+        body = connection.execute(select(referral_bodies).where(referral_bodies.c.referral_id == row.id)).first()
+        if self._opening(body) == opening:
+            return
+        begun = exists().where(referral_messages.c.referral_id == row.id, referral_messages.c.begun)
+        if row.state != State.REQUESTED or connection.execute(select(begun)).scalar_one():
+            advice = "Cancel it and fill in the form anew, or undo the edit: the partner works with what it was sent."
+            raise Refused("referral.already_sent", f"referral {row.id}", advice)
+        connection.execute(delete(referral_bodies).where(referral_bodies.c.referral_id == row.id))
+        self._seal_body(connection, row.id, opening)
+        connection.execute(update(referrals).where(referrals.c.id == row.id).values(_codes(opening)))
+        self._restate(connection, self._row(connection, row.id), _events(connection, row.id))
+
+    def take_back(self, source: Source, actor: str) -> None:
+        """The person took back what a filled-in form asked for; nothing when nothing was asked."""
+
+        def job(connection: Connection) -> None:
+            known = referral_of(connection, source)
+            if known is not None:
+                self._do(connection, known, Deed.WITHDRAW, actor)
 
         self.database.write(job)
-        return referral_id
+
+    def of_form(self, source: Source) -> str | None:
+        """The id of the referral that a filled-in form asked for."""
+        with self.database.reading() as connection:
+            known = referral_of(connection, source)
+        return None if known is None else str(known.id)
+
+    def source(self, referral_id: str) -> Source | None:
+        """The filled-in form that a referral came from."""
+        with self.database.reading() as connection:
+            return source_of(connection, referral_id)
 
     def act(
         self, referral_id: str, deed: Deed, actor: str, reason: str | None = None, outcome: str | None = None
@@ -290,6 +347,69 @@ class ReferralLedger:
             self._queue(connection, row, message_id, number)
         self._audit(connection, row, event, actor)
         return self._restate(connection, row, [*events, event])
+
+    # Answers that come on a form or by a link
+
+    def answer(
+        self, referral_id: str, deed: Deed, actor: str, reason: str | None = None, outcome: str | None = None
+    ) -> State:
+        """Does what the one who was asked answered on paper: for us, or for a partner without a node.
+
+        Raises `Refused` when it is not allowed, and then nothing has changed.
+        """
+        return self.database.write(
+            lambda connection: self._answer(connection, referral_id, deed, actor, reason, outcome)
+        )
+
+    def _answer(
+        self, connection: Connection, referral_id: str, deed: Deed, actor: str, reason: str | None, outcome: str | None
+    ) -> State:
+        row = self._row(connection, referral_id)
+        if row.direction == _IN:
+            return self._do(connection, row, deed, actor, reason, outcome)
+        if not _by_hand(connection, row.partner):
+            raise Refused("referral.not_yours", f"referral {row.id}", _ADVICE["referral.not_yours"])
+        if deed is not Deed.RECEIVE and not _last(_events(connection, row.id), Party.OWNER):
+            self._log_theirs(connection, row, Deed.RECEIVE, actor)
+        state = self._log_theirs(connection, row, deed, actor, reason, outcome)
+        standing = _standing(row, _events(connection, row.id))
+        if state in UNDER_WAY and not standing.disclosing:
+            self._do(connection, self._row(connection, row.id), Deed.DISCLOSE, "silah")
+        return state
+
+    def _log_theirs(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        deed: Deed,
+        actor: str,
+        reason: str | None = None,
+        outcome: str | None = None,
+    ) -> State:
+        """An event of a partner without a node, as it came on paper."""
+        events = _events(connection, row.id)
+        number, seen = _last(events, Party.OWNER) + 1, _last(events, Party.REQUESTER)
+        event = Event(Party.OWNER, number, seen, deed, self._second(), reason, outcome)
+        refused = refusal(_standing(row, events), event)
+        if refused:
+            raise Refused(refused, f"referral {row.id}", _ADVICE[refused])
+        _log(connection, row.id, str(uuid4()), event, actor)
+        self._audit(connection, row, event, actor)
+        return self._restate(connection, row, [*events, event])
+
+    def answerable(self, case_code: str, number: str) -> list[str]:
+        """Ids of the referrals that an answer on paper may be about, received from a partner or sent to one without a
+        node: the one of that number; else the open ones of the case; else the one that ended last."""
+        paper = select(partners.c.fingerprint).where(partners.c.url == "")
+        ours = or_(referrals.c.direction == _IN, referrals.c.partner.in_(paper))
+        named = (
+            referrals.c.id.startswith(number.lower(), autoescape=True) if number else referrals.c.case_code == case_code
+        )
+        query = select(referrals.c.id, referrals.c.state).where(ours, named).order_by(referrals.c.changed_at)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all() if number or case_code else []
+        going_on = [row.id for row in rows if number or row.state not in FINAL]
+        return going_on or [row.id for row in rows[-1:]]
 
     def _clear_way(self, connection: Connection, referral_id: str) -> bool:
         """Drops what was not acknowledged yet; whether anything ever left, so that the partner has to be told."""
@@ -749,6 +869,16 @@ def _log(connection: Connection, referral_id: str, message_id: str, event: Event
             deed=event.deed, at=milliseconds(event.at), actor=actor, reason=event.reason, outcome=event.outcome,
         )
     )  # fmt: skip
+
+
+def _codes(opening: Opening) -> dict[str, str]:
+    """What lists show of a referral."""
+    return {"kind": opening.kind, "priority": opening.priority, "case_code": opening.case_code}
+
+
+def _by_hand(connection: Connection, fingerprint: str) -> bool:
+    """Whether that partner has no node."""
+    return connection.execute(select(partners.c.url).where(partners.c.fingerprint == fingerprint)).scalar() == ""
 
 
 def _find(connection: Connection, referral_id: str) -> Row[Any] | None:

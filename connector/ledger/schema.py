@@ -250,6 +250,15 @@ referrals = Table(
 Index("referrals_due", referrals.c.state, referrals.c.due_at)
 Index("referrals_partner", referrals.c.partner)
 
+referral_sources = Table(
+    "referral_sources",
+    metadata,
+    Column("referral_id", String, ForeignKey("referrals.id"), primary_key=True),
+    Column("record_id", String, nullable=False),  # the filled-in form that asked for it
+    Column("target", String, nullable=False),
+)
+Index("referral_sources_record", referral_sources.c.record_id, referral_sources.c.target)
+
 referral_bodies = Table(
     "referral_bodies",
     metadata,

@@ -84,8 +84,12 @@ class Sending(Part):
         """Who said that a due delivery may go, and what was taken back."""
         if not delivery.spoken_of:
             return Approval(delivery.approved, frozenset(), frozenset())
+        return self.approvals(delivery.submission_id, delivery.version, delivery.target)
+
+    def approvals(self, submission_id: int, version: int, target: str) -> Approval:
+        """The same for any version and target."""
         with self.database.reading() as connection:
-            return _approval(connection, delivery.submission_id, delivery.version, delivery.target)
+            return _approval(connection, submission_id, version, target)
 
     def has_open(self, submission_id: int) -> bool:
         """Whether anything of this submission is still to be sent."""

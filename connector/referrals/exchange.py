@@ -10,27 +10,30 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
 from connector.config import Config
+from connector.disclosure import Told, Waiting, Withheld
 from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused
 from connector.ledger.directory import Directory
 from connector.ledger.flow import Ledger
+from connector.ledger.referral_sources import Source
 from connector.ledger.referrals import LONGEST_WAIT, Outgoing, Partner, ReferralLedger, Shown, Taken
 from connector.model import Backoff
 from connector.outbound import Answer, Caller, Unreachable
 from connector.referrals import envelope
 from connector.referrals.directory import refusal as directory_refusal
-from connector.referrals.gate import NotTold, clear, consent_refusal
+from connector.referrals.gate import NotTold, clear, clear_form, consent_refusal
 from connector.referrals.machine import Deed, State
 from connector.referrals.messages import Disclosed, Message, read_message
 from connector.referrals.node import NodeKeys, PublicNode, read_node
 from connector.referrals.referral import read_draft
 
+FormGate = Callable[[Source], Told | Withheld | Waiting]
 _TIMEOUT = timedelta(seconds=30)
 _MOST_ANSWER = 1 << 16
 _JITTER = 0.25
@@ -52,9 +55,12 @@ class Exchange:
     Args:
         config: names `public_url`, without which the node cannot be exported, and the back-off.
         referrals: what is kept.
+        forms: the gate of a filled-in form at this moment, for referrals that came from one; without it their second
+            step waits.
     """
 
-    def __init__(self, config: Config, referrals: ReferralLedger) -> None:
+    def __init__(self, config: Config, referrals: ReferralLedger, forms: FormGate | None = None) -> None:
+        self._forms = forms
         self._config = config
         self.referrals = referrals
         self.directory = Directory(referrals.database, referrals.now)
@@ -150,6 +156,8 @@ class Exchange:
     def attempt(self, partner: Partner, caller: Caller, outgoing: Outgoing) -> str:
         """One attempt: `sent`, `parked` (refused for good), `superseded`, or `due` (tried again). Raises nothing expected."""
         second = self._second_step(partner, outgoing)
+        if isinstance(second, Waiting):
+            return self._later(outgoing, second.reason)
         message = self._message(partner, outgoing, second)
         if message is None or not self.referrals.begin(outgoing, told=isinstance(second, Disclosed)):
             return "superseded"
@@ -186,11 +194,18 @@ class Exchange:
             return None
         return datetime.fromtimestamp(int(answer.headers["webhook-timestamp"]), UTC) if signed == outgoing.id else None
 
-    def _second_step(self, partner: Partner, outgoing: Outgoing) -> Disclosed | NotTold | None:
+    def _second_step(self, partner: Partner, outgoing: Outgoing) -> Disclosed | NotTold | Waiting | None:
         if outgoing.event.deed is not Deed.DISCLOSE:
             return None
-        held = self.referrals.contents(outgoing.referral_id)
-        if held.opening is None or held.consent is None:
+        held, source = self.referrals.contents(outgoing.referral_id), self.referrals.source(outgoing.referral_id)
+        if held.opening is None:
+            return NotTold("referral_closed")
+        if source is not None:
+            decided = self._forms(source) if self._forms else Waiting("referral.form_not_here", "server")
+            if isinstance(decided, Waiting):
+                return decided
+            return clear_form(held.state, held.opening, decided, partner.fingerprint)
+        if held.consent is None:
             return NotTold("referral_closed")
         return clear(held.state, held.opening, held.identity, held.consent, partner.names, self._now())
 
@@ -233,6 +248,6 @@ def _their_code(answer: Answer) -> str:
     return code if re.fullmatch(r"[a-z_]{1,30}(\.[a-z_]{1,30}){0,2}", code) else f"partner.http_{answer.status}"
 
 
-def exchange_of(config: Config, ledger: Ledger) -> Exchange:
+def exchange_of(config: Config, ledger: Ledger, forms: FormGate | None = None) -> Exchange:
     """The exchange on the database, the keys and the clock of *ledger*."""
-    return Exchange(config, ReferralLedger(ledger.database, ledger.master, ledger.now))
+    return Exchange(config, ReferralLedger(ledger.database, ledger.master, ledger.now), forms)

@@ -99,7 +99,9 @@ REJECT_REASONS = frozenset(
     }
 )
 END_REASONS = REJECT_REASONS | {"client_left", "no_longer_needed", "service_ended", "made_by_mistake", "unsafe"}
-DISCLOSE_REASONS = frozenset({"consent_expired", "consent_not_for_partner", "no_identity", "referral_closed"})
+DISCLOSE_REASONS = frozenset(
+    {"consent_expired", "consent_not_for_partner", "no_identity", "referral_closed", "agreement_over"}
+)
 OUTCOMES = frozenset({"completed_full", "completed_partly", "client_left", "other"})
 _ARRIVED = frozenset({"completed_full", "completed_partly"})
 

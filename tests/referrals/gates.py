@@ -7,7 +7,14 @@ _LEDGER, _GATE, _ENVELOPE = (
     "connector/referrals/envelope.py",
 )
 
+_FORM = "tests/referrals/test_from_form.py"
+
 GATES = (
+    ("referral from a form: a yes to the name", "connector/disclosure.py", 'if record.disclose_name != "yes" or', "if", _FORM),
+    ("referral from a form: the gate again", "connector/disclosure.py", "    if not isinstance(decision, Release):\n        return decision\n", "", "tests/transforms/test_referral.py"),
+    ("referral from a form: what was chosen", "connector/disclosure.py", 'reach = contact if "contact" in chosen and', "reach = contact if", _FORM),
+    ("referral from a form: gone waits", "connector/pipeline.py", "if stored is None or case.parked or case.presence in HELD:", "if stored is None:", _FORM),
+    ("referral from a form: what left is not changed", "connector/ledger/referrals.py", "        if row.state != State.REQUESTED or connection.execute(select(begun)).scalar_one():", "        if False:", _FORM),
     ("referral: identity after acceptance", _GATE, "    if state not in UNDER_WAY:", "    if False:", _DISCLOSURE),
     ("referral: consent of this partner", _GATE, "    if consent.recipient not in partner:", "    if False:", _DISCLOSURE),
     ("referral: consent still good", _GATE, "    if not consent.given <= now < consent.expires:", "    if False:", _DISCLOSURE),

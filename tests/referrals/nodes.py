@@ -103,16 +103,17 @@ class Machine:
     folder: Path
     clock: Clock
     skew: timedelta = timedelta(0)
+    more: str = ""
     flow: Pipeline = field(init=False)
     exchange: Exchange = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
         list(new_key(self.folder / "keys" / "master.key"))
-        text = configuration_text(f"https://{self.folder.name}.example.org")
+        text = configuration_text(f"https://{self.folder.name}.example.org") + self.more
         (self.folder / "silah.toml").write_text(text, encoding="utf-8")
         self.flow = assemble(configuration.load(self.folder / "silah.toml"), self.now)
-        self.exchange = exchange_of(self.flow.config, self.flow.ledger)
+        self.exchange = exchange_of(self.flow.config, self.flow.ledger, self.flow.tell)
         self.client = create_app(self.flow).test_client()
 
     def now(self) -> datetime:
@@ -161,9 +162,10 @@ public_url = "{url}"
 class Pair:
     """A sender (`police`) and a receiver (`shelter`) that know each other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, at_sender: str = "", at_receiver: str = "") -> None:
         self.clock = Clock()
-        self.sender, self.receiver = Machine(folder / "police", self.clock), Machine(folder / "shelter", self.clock)
+        self.sender = Machine(folder / "police", self.clock, more=at_sender)
+        self.receiver = Machine(folder / "shelter", self.clock, more=at_receiver)
         self.to_receiver, self.to_sender = Line(self.receiver), Line(self.sender)
         self._receiver_known, self._sender_known = self.sender.pair(self.receiver), self.receiver.pair(self.sender)
 

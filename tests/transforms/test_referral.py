@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.disclosure import Approvals, Release, Stamp, Withheld, clear
-from connector.model import Audience, Recipient, Submission
+from connector.disclosure import Approvals, Merged, Release, Stamp, Told, Waiting, Withheld, clear, tell
+from connector.model import Audience, Cautions, Recipient, Submission
 from connector.transforms.referral import Referral
 from connector.transforms.registry import to_record
 from forms.policy import policy
@@ -126,3 +126,26 @@ def test_the_name_is_asked_after_five_screens() -> None:
     place = next(n for n, (row, _) in enumerate(rows) if row.name == "client_name_full_native")
     screens = [row.name for row, _ in rows[:place] if row["appearance"] == "field-list"]
     assert ["interview", "urgency_first", "consent_opening", "help", "receiver", "client_name"] == screens
+
+
+def _tell(record: Referral, merged: tuple[Merged, ...] = (), users: int = 2) -> Told | Withheld | Waiting:
+    approvals = Approvals(users=frozenset(["one", "two"][:users]))
+    return tell(record, merged, policy("referral"), Audience("t", Recipient.NGO, "aman"), STAMP, approvals, NOW)
+
+
+def test_what_was_never_to_be_sent_stays_in_the_second_step() -> None:
+    """A restriction of another record of the same person holds here too: no telephone, or no name at all."""
+    agreed = _record().consent
+    no_call = _tell(_record(), (Merged(agreed, Cautions(never_send=frozenset({"contact"}))),))
+    assert isinstance(no_call, Told)
+    assert ("Layla Kindi", "", "") == (no_call.name, no_call.contact, no_call.safe_contact)
+    no_name = _tell(_record(), (Merged(agreed, Cautions(never_send=frozenset({"name"}))),))
+    assert Withheld("referral.name_not_given") == no_name
+
+
+def test_the_second_step_asks_the_whole_gate_again() -> None:
+    """What would not let the codes go now does not let the name go either; another basis than consent never does."""
+    assert isinstance(_tell(_record(c_share_ngo="no")), Withheld)
+    assert isinstance(_tell(_record(), (Merged(_record().consent, Cautions(danger=True)),), users=0), Waiting)
+    other = _record(legal_basis="best_interests", basis_reason="Nobody can consent.", basis_approved_by="S-01")
+    assert isinstance(_tell(other), Withheld)
