@@ -8,6 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -237,11 +238,9 @@ def database(tier: str, request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue("postgres").database() if tier == "postgres" else "sqlite:///var/silah.db"
 
 
-@pytest.fixture(name="node")
-def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Iterator[Node]:
-    monkeypatch.setenv("KOBO_TOKEN", KOBO_TOKEN)
-    monkeypatch.setenv("KOBO_WEBHOOK_SECRET", HOOK_SECRET)
-    monkeypatch.setenv("SIGNING", SIGNING)
+@contextmanager
+def running_node(home: Path, database: str = "sqlite:///var/silah.db") -> Iterator[Node]:
+    """A node in *home* with its form server and targets; for fixtures of any scope."""
     kobo = KoboSandbox()
     kobo.add_user("owner")
     kobo.add_user(OWN_ACCOUNT, token=KOBO_TOKEN)
@@ -253,9 +252,9 @@ def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Ite
     for name, receiver in receivers.items():
         receiver.app.wsgi_app = recorders[name]  # type: ignore[method-assign]
     served = {name: serve_receiver(receiver) for name, receiver in receivers.items()}
-    list(new_key(tmp_path / "keys" / "master.key"))
+    list(new_key(home / "keys" / "master.key"))
     node = Node(
-        tmp_path,
+        home,
         Clock(),
         kobo,
         running.url,
@@ -265,12 +264,22 @@ def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Ite
         {name: one.url + "/rfl" for name, one in served.items()},
         database=database,
     )
-    yield node
+    secrets_ = {"KOBO_TOKEN": KOBO_TOKEN, "KOBO_WEBHOOK_SECRET": HOOK_SECRET, "SIGNING": SIGNING}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, secret in secrets_.items():
+            patch.setenv(name, secret)
+        yield node
     node.close()
     kobo.close()
     running.close()
     for one in served.values():
         one.close()
+
+
+@pytest.fixture(name="node")
+def _node(tmp_path: Path, database: str) -> Iterator[Node]:
+    with running_node(tmp_path, database) as node:
+        yield node
 
 
 _uuids = itertools.count(1)

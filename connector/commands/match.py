@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -14,40 +13,11 @@ from connector.commands.shell import actor, as_json, case_of, print_json, with_f
 from connector.errors import Refused
 
 if TYPE_CHECKING:
-    from connector.comparing import Candidate
-    from connector.ledger.candidates import Place
+    from connector.ledger.candidates import Candidate
     from connector.ledger.users import Users
-    from connector.matching.facts import Person
     from connector.model import JSON
+    from connector.pairs import Side, Sides
     from connector.pipeline import Pipeline
-    from connector.transforms.record import Record
-
-_MAY_CONFIRM_UNSEEN = "supervisor"
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One person of a candidate, with the record that tells of them."""
-
-    place: Place
-    root_id: str
-    case_code: str | None
-    collector: str | None
-    person: Person
-
-    def told(self) -> dict[str, JSON]:
-        """The minimum: no address, no phone, nothing of the case."""
-        return {
-            "record": self.root_id, "case_code": self.case_code, "role": self.place.role, "number": self.place.number,
-            "name": self.person.called,
-        }  # fmt: skip
-
-    def seen_by(self, user: str | None) -> bool:
-        """A person with restrictions is seen by their own case worker alone: the user named like the form's collector."""
-        return not self.person.restricted or (user is not None and user == self.collector)
-
-
-_Sides = tuple[_Side, _Side]
 
 
 @click.group(invoke_without_command=True)
@@ -65,6 +35,7 @@ def match(context: click.Context, record: str | None, user: str | None, language
 
 def _list(flow: Pipeline, *, record: str | None, user: str | None, language: str, json_: bool) -> None:
     from connector.ledger.candidates import Candidates
+    from connector.pairs import seen, sides
 
     case = case_of(flow, record) if record else None
     if user:
@@ -72,40 +43,46 @@ def _list(flow: Pipeline, *, record: str | None, user: str | None, language: str
     _catch_up(flow)
     pairs = Candidates(flow.ledger)
     shown = [
-        (one, sides)
+        (one, both)
         for one in pairs.all(case.id if case else None)
-        if (sides := _sides(flow, one)) and all(side.seen_by(user) for side in sides)
+        if (both := sides(flow, one)) is not None and seen(both, user)
     ]
     pairs.looked_at([one for one, _ in shown], user or actor())
     if json_:
-        print_json([_told(one, sides, language) for one, sides in shown])
+        print_json([_told(one, both, language) for one, both in shown])
         return
-    for one, sides in shown:
-        click.echo("\n".join(_lines(one, sides, language)))
+    for one, both in shown:
+        click.echo("\n".join(_lines(one, both, language)))
     if not shown:
         click.echo("no candidates")
 
 
-def _told(one: Candidate, sides: _Sides, language: str) -> Mapping[str, JSON]:
-    reasons: list[JSON] = [{"code": code, "text": _sentence(code, language)} for code in one.reasons]
-    people: list[JSON] = [side.told() for side in sides]
+def _told(one: Candidate, both: Sides, language: str) -> Mapping[str, JSON]:
+    from connector.pairs import sentence
+
+    reasons: list[JSON] = [{"code": code, "text": sentence(code, language)} for code in one.reasons]
+    people: list[JSON] = [_person(side) for side in both]
     return {"id": one.id, "kind": one.kind, "state": one.state, "people": people, "reasons": reasons}
 
 
-def _lines(one: Candidate, sides: _Sides, language: str) -> list[str]:
+def _person(side: Side) -> dict[str, JSON]:
+    """The minimum: no address, no phone, nothing of the case."""
+    return {
+        "record": side.case.root_id, "case_code": side.case_code, "role": side.place.role, "number": side.place.number,
+        "name": side.person.called,
+    }  # fmt: skip
+
+
+def _lines(one: Candidate, both: Sides, language: str) -> list[str]:
+    from connector.pairs import sentence
+
     by = f" (by {one.first_user})" if one.state == "confirmed_by_one" else ""
-    people = [f"  {side.person.called} · {side.place.role} · {side.case_code or side.root_id}" for side in sides]
+    people = [f"  {side.person.called} · {side.place.role} · {side.case_code or side.case.root_id}" for side in both]
     return [
         f"{one.id} {one.kind} {one.state}{by}",
         *people,
-        *(f"    {_sentence(code, language)}" for code in one.reasons),
+        *(f"    {sentence(code, language)}" for code in one.reasons),
     ]
-
-
-def _sentence(code: str, language: str) -> str:
-    from connector.matching import Reason
-
-    return Reason(code, 0.0).sentence(language)
 
 
 def _catch_up(flow: Pipeline) -> None:
@@ -115,35 +92,6 @@ def _catch_up(flow: Pipeline) -> None:
 
     if flow.config.matching.enabled and Candidates(flow.ledger).behind():
         Comparing(flow).catch_up()
-
-
-def _sides(flow: Pipeline, one: Candidate) -> _Sides | None:
-    """Both people as the newest versions tell of them; None when one of them is not told of any more, or does not want
-    contact with the other."""
-    from connector.matching.facts import is_unwanted
-
-    left, right = _side(flow, one.left), _side(flow, one.right)
-    if left is None or right is None or is_unwanted(left.person, right.person):
-        return None
-    return left, right
-
-
-def _side(flow: Pipeline, place: Place) -> _Side | None:
-    from connector.comparing import person_at, record_of
-    from connector.ledger.candidates import Candidates
-
-    record = record_of(flow, place.submission)
-    person = person_at(record, place) if record is not None else None
-    if record is None or person is None:
-        return None
-    root_id = Candidates(flow.ledger).case(place.submission).root_id
-    interview = getattr(record, "interview", None)
-    return _Side(place, root_id, _case_code(record), interview.collector if interview else None, person)
-
-
-def _case_code(record: Record) -> str | None:
-    code = getattr(record, "case_code", None)
-    return code if isinstance(code, str) else None
 
 
 @match.command()
@@ -191,14 +139,12 @@ def _say(flow: Pipeline, id_: str, user: str, verb: Callable[[str, str], str | N
 
 
 def _may_speak(flow: Pipeline, id_: str, user: str) -> bool:
-    """Of people with restrictions their own case worker speaks, and a supervisor to whom they gave the id."""
     from connector.ledger.candidates import Candidates
+    from connector.pairs import may_speak, sides
 
     one = Candidates(flow.ledger).one(id_)
-    sides = _sides(flow, one) if one else None
-    if sides is None or all(side.seen_by(user) for side in sides):
-        return one is not None
-    return any(known.name == user and known.role == _MAY_CONFIRM_UNSEEN for known in _users(flow).all())
+    role = next((known.role for known in _users(flow).all() if known.name == user), None)
+    return one is not None and may_speak(sides(flow, one), user, role)
 
 
 _REFUSALS: Mapping[str, Callable[[str], Refused]] = {

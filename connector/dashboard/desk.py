@@ -11,6 +11,7 @@ from typing import Any, cast
 from flask import current_app
 from pydantic import BaseModel
 
+from connector.ledger.candidates import Candidates
 from connector.ledger.flow import Account, Case, Ledger
 from connector.ledger.overview import Item, Overview, Step
 from connector.ledger.referrals import ReferralLedger, ReferralRow
@@ -18,6 +19,7 @@ from connector.ledger.sign_in import SignIn
 from connector.ledger.users import Users
 from connector.model import JSON
 from connector.pipeline import Pipeline
+from connector.referrals.exchange import Exchange
 from connector.targets.wording import Wording, is_said_date
 from connector.transforms.record import Record
 from connector.transforms.registry import from_json
@@ -25,7 +27,6 @@ from connector.words import Language
 
 _FRESH = 5.0  # seconds for which the account of a form is not counted anew
 _SENT = ("upsert", "withdraw")
-_FINAL = frozenset({"completed", "rejected", "failed", "cancelled", "withdrawn"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Desk:
     users: Users
     door: SignIn
     referrals: ReferralLedger
+    exchange: Exchange
+    pairs: Candidates
     _accounts: dict[tuple[str, str], tuple[float, Account]] = field(default_factory=dict)
 
     @classmethod
@@ -67,7 +70,7 @@ class Desk:
         users = Users(ledger.database, ledger.master, ledger.now)
         door = SignIn(ledger.database, users, ledger.now)
         referrals = ReferralLedger(ledger.database, ledger.master, ledger.now)
-        return cls(flow, Overview(ledger), users, door, referrals)
+        return cls(flow, Overview(ledger), users, door, referrals, Exchange(flow.config, referrals), Candidates(ledger))
 
     @property
     def ledger(self) -> Ledger:
@@ -112,10 +115,9 @@ class Desk:
     def record(self, case: Case) -> Record | None:
         return self.record_of(case.id, case.form_id, case.version)
 
-    def referrals_due(self) -> list[ReferralRow]:
+    def referrals_due(self, limit: int) -> list[ReferralRow]:
         """Referrals that are not final, those with the earliest time first."""
-        going_on = [row for row in self.referrals.rows() if row.state not in _FINAL]
-        return sorted(going_on, key=lambda row: (row.due_at is None, row.due_at, row.id))
+        return self.referrals.page(None, limit, finished=False)[0]
 
 
 def desk() -> Desk:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import tempfile
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from dataclasses import replace
+from datetime import timedelta
 
-from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, session, url_for
+from flask import abort, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
 from connector.dashboard import session as door
+from connector.dashboard.blueprint import PAGE, after, back, pages, proven, reason
 from connector.dashboard.desk import case_code, desk, lines, received
 from connector.dashboard.roles import Right
+from connector.dashboard.showing import DIGITS
 from connector.errors import Refused
-from connector.figures import printing
-from connector.figures.report import Report
 from connector.ledger.audit import Entry
 from connector.ledger.flow import Case
-from connector.ledger.overview import Item, Place
+from connector.ledger.overview import Item
+from connector.ledger.preferences import Preferences, prefer, preferences_of
 from connector.model import JSON
 from connector.previews import explain
-from connector.reporting import figures as compile_figures
+from connector.transforms.dates import Calendar
 from connector.words import LANGUAGES
 from forms.policy import policy as policy_of
 
-log = logging.getLogger("silah.dashboard")
-pages = Blueprint("dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
-_PAGE = 50
 _DAYS = 7
-_MOST_REASON = 200
-_FIRST_YEAR = 2003
-_HOUR, _DAY = 60, 1440  # minutes
 
 
 @pages.get("/sign-in")
@@ -50,7 +41,7 @@ def enter() -> ResponseReturnValue:
     except Refused as refused:
         flash("sign:locked" if refused.code == "user.locked" else "sign:refused")
         return render_template("sign_in.html", to=request.form.get("to", "")), 403
-    door.begin(user)
+    door.begin(user, preferences_of(desk().ledger.database, user.name))
     return redirect(door.local(request.form.get("to")) or url_for("dashboard.flow"))
 
 
@@ -62,10 +53,33 @@ def sign_out() -> ResponseReturnValue:
 
 @pages.post("/language")
 def language() -> ResponseReturnValue:
-    chosen = request.form.get("language")
+    chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
-        session["language"] = chosen
-    return redirect(door.local(request.form.get("to")) or url_for("dashboard.flow"))
+        _prefer(replace(door.preferred(), language=chosen))
+    return back()
+
+
+@pages.get("/me")
+@door.needs(Right.FLOW)
+def me() -> ResponseReturnValue:
+    return render_template("me.html", chosen=door.preferred(), calendars=tuple(Calendar), digits=DIGITS)
+
+
+@pages.post("/me")
+@door.needs(Right.FLOW)
+def me_change() -> ResponseReturnValue:
+    """Calendar and digits, in this session and in those to come."""
+    calendar, digits = (request.form.get(name, "") for name in ("calendar", "digits"))
+    if calendar in {"", *Calendar} and digits in {"", *DIGITS}:
+        _prefer(replace(door.preferred(), calendar=calendar, digits=digits))
+        flash("act:done")
+    return redirect(url_for("dashboard.me"))
+
+
+def _prefer(chosen: Preferences) -> None:
+    door.prefer(chosen)
+    if g.user is not None:
+        prefer(desk().ledger.database, g.user.name, chosen)
 
 
 # The flow
@@ -75,57 +89,44 @@ def language() -> ResponseReturnValue:
 @door.needs(Right.FLOW)
 def flow() -> ResponseReturnValue:
     at = desk()
-    after = _place(request.args.get("after"))
-    stuck = at.overview.stuck(after, _PAGE + 1)
+    place = after()
+    stuck = at.overview.stuck(place, PAGE + 1)
     return render_template(
         "flow.html", accounts=at.accounts(), targets=at.targets(), days=at.overview.by_day(_DAYS),
-        stuck=stuck[:_PAGE], more=stuck[_PAGE - 1].place if len(stuck) > _PAGE else None,
-        unreadable=at.overview.unreadable(_PAGE) if after is None else [], now=at.ledger.now(),
+        stuck=stuck[:PAGE], more=stuck[PAGE - 1].place if len(stuck) > PAGE else None,
+        unreadable=at.overview.unreadable(PAGE) if place is None else [], now=at.ledger.now(),
     )  # fmt: skip
-
-
-def _place(text: str | None) -> Place | None:
-    at, _, last = (text or "").partition(":")
-    return (int(at), last) if at.isascii() and at.isdigit() else None
 
 
 @pages.post("/do/<any(replay, discard):deed>/<id_>")
 @door.needs(Right.MEND)
 def mend(deed: str, id_: str) -> ResponseReturnValue:
     """Tries again or gives up, with a reason that goes into the audit."""
-    reason, who = _reason(), door.user().name
-    if not reason:
+    why, who = reason(), door.user().name
+    if not why:
         flash("act:needs_reason")
     elif deed == "replay":
         known = desk().ledger.replay(id_, who)
         if known:
-            desk().overview.note(Entry("reason", who, detail={"of": id_, "reason": reason}))
+            desk().overview.note(Entry("reason", who, detail={"of": id_, "reason": why}))
         flash("act:done" if known else "act:refused")
     else:
-        flash("act:done" if desk().ledger.discard(id_, reason, who) else "act:refused")
-    return _back()
+        flash("act:done" if desk().ledger.discard(id_, why, who) else "act:refused")
+    return back()
 
 
 @pages.post("/targets/<target>/<any(pause, resume):deed>")
 @door.needs(Right.MEND)
 def pause(target: str, deed: str) -> ResponseReturnValue:
-    reason = _reason()
+    why = reason()
     if target not in desk().flow.targets:
         abort(404)
-    if deed == "pause" and not reason:
+    if deed == "pause" and not why:
         flash("act:needs_reason")
     else:
-        desk().ledger.pause(target, reason, door.user().name, paused=deed == "pause")
+        desk().ledger.pause(target, why, door.user().name, paused=deed == "pause")
         flash("act:done")
-    return _back()
-
-
-def _reason() -> str:
-    return " ".join(request.form.get("reason", "").split())[:_MOST_REASON]
-
-
-def _back() -> ResponseReturnValue:
-    return redirect(door.local(request.form.get("to")) or url_for("dashboard.flow"))
+    return back()
 
 
 # A case
@@ -160,10 +161,7 @@ def release(record_id: str, id_: str) -> ResponseReturnValue:
     found, who = _case(record_id), door.user().name
     if id_ not in {item.id for item in desk().overview.of_case(found.id) if item.state in {"waiting", "due"}}:
         abort(404)
-    try:
-        desk().door.prove(who, request.form.get("code", "").strip())
-    except Refused as refused:
-        flash("sign:locked" if refused.code == "user.locked" else "act:bad_code")
+    if not proven():
         return redirect(url_for("dashboard.case", record_id=record_id))
     refused_as = desk().ledger.release(id_, who)
     flash({None: "act:done", "same_user": "act:same_user"}.get(refused_as, "act:refused"))
@@ -195,11 +193,11 @@ def _case_page(found: Case, told: Mapping[str, JSON] | None = None) -> str:
 @door.needs(Right.CASE)
 def week() -> ResponseReturnValue:
     at = desk()
-    review = at.to_dos([one for one in at.overview.with_reason("waiting", None, _PAGE) if one.state == "waiting"])
-    renew = at.to_dos(_once(at.overview.with_reason("withheld", "consent.expired", _PAGE)))
+    review = at.to_dos([one for one in at.overview.with_reason("waiting", None, PAGE) if one.state == "waiting"])
+    renew = at.to_dos(_once(at.overview.with_reason("withheld", "consent.expired", PAGE)))
     call = {one.item.record_id: one for one in [*renew, *review] if one.safe_when or one.phone_safe or one.do_not}
     return render_template(
-        "week.html", review=review, renew=renew, call=list(call.values()), referrals=at.referrals_due()[:_PAGE],
+        "week.html", review=review, renew=renew, call=list(call.values()), referrals=at.referrals_due(PAGE),
         now=at.ledger.now(),
     )  # fmt: skip
 
@@ -209,13 +207,7 @@ def _once(items: list[Item]) -> list[Item]:
     return list({item.record_id: item for item in reversed(items)}.values())[::-1]
 
 
-@pages.get("/referrals")
-@door.needs(Right.REFERRALS)
-def referrals() -> ResponseReturnValue:
-    return render_template("referrals.html", rows=desk().referrals.rows()[-200:], now=desk().ledger.now())
-
-
-# Policy, figures, audit
+# Policy, audit
 
 
 @pages.get("/policy")
@@ -227,97 +219,11 @@ def policy() -> ResponseReturnValue:
         "policy.html", targets=at.flow.config.targets, audiences=at.flow.audiences,
         tables=[(form, policy_of(form).recipients_of) for form in forms],
         recipients=sorted({str(one.recipient) for one in at.flow.audiences.values()}),
-        withdrawn=at.overview.latest(("withdrawn",), today, _PAGE),
+        withdrawn=at.overview.latest(("withdrawn",), today, PAGE),
     )  # fmt: skip
-
-
-@pages.get("/figures")
-@door.needs(Right.FIGURES)
-def figures() -> ResponseReturnValue:
-    start, end, public = _period()
-    report = compile_figures(desk().flow.config, desk().ledger, start, end, public=public)
-    kind = request.args.get("as")
-    if kind in {"csv", "xlsx"}:
-        return _file(report, kind)
-    rows = [(printing.labels(row, door.language()), row.count) for row in report.rows]
-    return render_template("figures.html", report=report, rows=rows, public=public)
-
-
-def _period() -> tuple[date, date, bool]:
-    today = desk().ledger.now().date()
-    start = _day(request.args.get("from")) or date(_FIRST_YEAR, 1, 1)
-    end = _day(request.args.get("to")) or today
-    return start, max(start, end), "public" in request.args
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-
-
-@door.needs(Right.EXPORT)
-def _file(report: Report, kind: str) -> ResponseReturnValue:
-    """The report as a file; who took it is in the audit."""
-    detail: dict[str, JSON] = {"format": kind, "from": report.start.isoformat(), "to": report.end.isoformat()}
-    desk().overview.note(Entry("figures_taken", door.user().name, detail=detail))
-    if kind == "csv":
-        body, media = printing.as_csv(report).encode(), "text/csv; charset=utf-8"
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            printing.write_xlsx(report, Path(folder) / "report.xlsx")
-            body = (Path(folder) / "report.xlsx").read_bytes()
-        media = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    name = f"figures-{report.start}-{report.end}.{kind}"
-    return Response(
-        io.BytesIO(body), headers={"Content-Disposition": f'attachment; filename="{name}"'}, content_type=media
-    )
 
 
 @pages.get("/audit")
 @door.needs(Right.AUDIT)
 def audit() -> ResponseReturnValue:
-    return render_template("audit.html", users=desk().users.all(), steps=desk().overview.latest((), None, _PAGE * 2))
-
-
-@pages.before_request
-def _before() -> None:
-    door.look_up(desk().door)
-    door.check_token()
-
-
-@pages.after_request
-def _after(response: Response) -> Response:
-    """Nothing from elsewhere, nothing kept by a browser or a proxy; the style alone may be."""
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    if request.endpoint != "dashboard.static":
-        response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-@pages.errorhandler(Exception)
-def _unexpected(error: Exception) -> ResponseReturnValue:
-    """Nothing of what was handled may be told, on the page or in the log."""
-    if isinstance(error, HTTPException):
-        return error_page(error.code or 404)
-    log.error("unexpected %s on a page", type(error).__name__)
-    return error_page(503)
-
-
-def error_page(status: int) -> ResponseReturnValue:
-    """A refusal in words; only for a browser's pages."""
-    g.setdefault("user", None)
-    return render_template("error.html", status=status), status
-
-
-def age(moment: datetime, now: datetime) -> tuple[str, int]:
-    """How long ago, in the largest unit that fits: ("d", 3), ("h", 5), ("min", 12)."""
-    minutes = max(0, int((now - moment).total_seconds() // 60))
-    units = ((_DAY, 2, "d"), (_HOUR, 1, "h"))
-    return next(((name, minutes // unit) for unit, least, name in units if minutes >= least * unit), ("min", minutes))
+    return render_template("audit.html", users=desk().users.all(), steps=desk().overview.latest((), None, PAGE * 2))

@@ -18,16 +18,21 @@ class Right(StrEnum):
     FIGURES = "figures"
     EXPORT = "export"  # take figures away as a file
     REFERRALS = "referrals"
+    REFER = "refer"  # begin and answer referrals
+    MATCH = "match"  # look at who may be one person, and say so
+    SERVERS = "servers"  # what is deployed where, and what the doctor finds
     AUDIT = "audit"
 
 
-_CASE_WORK = frozenset({Right.FLOW, Right.CASE, Right.IDENTITY, Right.RELEASE, Right.FIGURES, Right.REFERRALS})
+_CASE_WORK = frozenset(
+    {Right.FLOW, Right.CASE, Right.IDENTITY, Right.RELEASE, Right.FIGURES, Right.REFERRALS, Right.REFER, Right.MATCH}
+)
 RIGHTS: Mapping[str, frozenset[Right]] = {
     "case_worker": _CASE_WORK,
-    "supervisor": _CASE_WORK | {Right.MEND, Right.POLICY, Right.EXPORT},
-    "headquarters": frozenset({Right.FLOW, Right.POLICY, Right.FIGURES, Right.EXPORT, Right.REFERRALS}),
+    "supervisor": _CASE_WORK | {Right.MEND, Right.POLICY, Right.EXPORT, Right.SERVERS},
+    "headquarters": frozenset({Right.FLOW, Right.POLICY, Right.FIGURES, Right.EXPORT, Right.REFERRALS, Right.SERVERS}),
     "dpo": frozenset({Right.FLOW, Right.CASE, Right.IDENTITY, Right.POLICY, Right.FIGURES, Right.AUDIT}),
-    "admin": frozenset({Right.FLOW, Right.CASE, Right.MEND, Right.POLICY, Right.AUDIT}),
+    "admin": frozenset({Right.FLOW, Right.CASE, Right.MEND, Right.POLICY, Right.AUDIT, Right.SERVERS}),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec
@@ -13,6 +14,8 @@ from flask import Flask, abort, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from connector.dashboard.roles import Right, may
+from connector.dashboard.showing import Reader, reader
+from connector.ledger.preferences import Preferences
 from connector.ledger.sign_in import SignedIn, SignIn
 from connector.pipeline import Pipeline
 from connector.words import LANGUAGES, Language
@@ -32,13 +35,30 @@ def prepare(app: Flask, flow: Pipeline) -> None:
     )  # fmt: skip
 
 
-def begin(user: SignedIn) -> None:
-    language = session.get("language")
+def begin(user: SignedIn, preferred: Preferences) -> None:
+    """A new session; the language that was chosen at the door holds, else the one that this user chose before."""
+    chosen = session.get("language")
     session.clear()
     session.permanent = True
     session.update(user=user.name, epoch=user.epoch, token=secrets.token_urlsafe(24))
-    if language:
-        session["language"] = language
+    session.update({name: code for name, code in asdict(preferred).items() if code})
+    if chosen:
+        session["language"] = chosen
+
+
+def prefer(chosen: Preferences) -> None:
+    """What this session reads by from now on."""
+    session.update(asdict(chosen))
+
+
+def preferred() -> Preferences:
+    return Preferences(*(str(session.get(one.name) or "") for one in fields(Preferences)))
+
+
+def as_read() -> Reader:
+    """How whoever looks reads times and numbers."""
+    chosen = preferred()
+    return reader(language(), chosen.calendar, chosen.digits)
 
 
 def user() -> SignedIn:

@@ -25,6 +25,7 @@ from connector.ledger.submissions import as_case
 from connector.model import JSON
 
 DUPLICATE = "duplicate"
+Paged = tuple[int, str] | None
 _CURSOR = "matched_until"
 _BATCH = 200
 
@@ -143,6 +144,20 @@ class Candidates:
         with self._ledger.database.reading() as connection:
             rows = connection.execute(query.order_by(candidates.c.strength.desc(), candidates.c.id)).all()
         return [_candidate(row) for row in rows]
+
+    def page(self, states: Sequence[str], after: tuple[int, str] | None, limit: int) -> tuple[list[Candidate], Paged]:
+        """Pairs in these states, the likeliest first, from the place *after* on; and the place where the next page
+        begins, None at the end. Without those of a record that was erased or withdrawn."""
+        query = select(candidates).where(candidates.c.state.in_(states), *_both_live())
+        if after is not None:
+            strength, last = after
+            level = and_(candidates.c.strength == strength, candidates.c.id > last)
+            query = query.where(or_(candidates.c.strength < strength, level))
+        query = query.order_by(candidates.c.strength.desc(), candidates.c.id).limit(limit + 1)
+        with self._ledger.database.reading() as connection:
+            rows = connection.execute(query).all()
+        end = (rows[limit - 1].strength, rows[limit - 1].id) if len(rows) > limit else None
+        return [_candidate(row) for row in rows[:limit]], end
 
     def one(self, id_: str) -> Candidate | None:
         with self._ledger.database.reading() as connection:

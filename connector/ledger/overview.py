@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select
@@ -85,14 +85,14 @@ class Overview:
                 for row in connection.execute(query)
             ]  # fmt: skip
 
-    def by_day(self, days: int) -> list[tuple[str, str, int]]:
+    def by_day(self, days: int) -> list[tuple[date, str, int]]:
         """(day in UTC, form, how many first came in) of the last *days*."""
         first = milliseconds(self._ledger.now() - timedelta(days=days - 1)) // _DAY_MS
         day = (submissions.c.first_at - submissions.c.first_at % _DAY_MS).label("day")
         query = select(day, submissions.c.form_id, func.count()).where(submissions.c.first_at >= first * _DAY_MS)
         with self._database.reading() as connection:
             rows = connection.execute(query.group_by(day, submissions.c.form_id).order_by(day.desc())).all()
-        return [(datetime.fromtimestamp(at / 1000, UTC).date().isoformat(), form, count) for at, form, count in rows]
+        return [(datetime.fromtimestamp(at / 1000, UTC).date(), form, count) for at, form, count in rows]
 
     def steps(self, record_id: str) -> list[Step]:
         """What happened to one record, oldest first."""

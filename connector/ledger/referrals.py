@@ -50,6 +50,7 @@ from connector.referrals.referral import Draft, Identity, Opening, PartnerConsen
 
 LONGEST_WAIT = timedelta(minutes=5)  # between attempts: an emergency is answered within hours
 OPEN = ("due", "parked")
+Paged = tuple[int, str] | None
 _OUT, _IN = "out", "in"
 _SIDES = {_OUT: Party.REQUESTER, _IN: Party.OWNER}
 _ADVICE = {
@@ -698,6 +699,24 @@ class ReferralLedger:
         query = _rows().order_by(referrals.c.due_at, referrals.c.made_at)
         with self.database.reading() as connection:
             return [self._listed(row) for row in connection.execute(query)]
+
+    def page(self, after: tuple[int, str] | None, limit: int, *, finished: bool) -> tuple[list[ReferralRow], Paged]:
+        """Referrals that are not final, the one that is due first on top; or, *finished*, the newest of the others.
+
+        From the place *after* on; and the place where the next page begins, None at the end.
+        """
+        final = referrals.c.state.in_([str(state) for state in FINAL])
+        at = referrals.c.changed_at if finished else func.coalesce(referrals.c.due_at, 0)
+        query = _rows().where(final if finished else ~final)
+        if after is not None:
+            place, last = after
+            later = at < place if finished else at > place
+            query = query.where(or_(later, and_(at == place, referrals.c.id > last)))
+        query = query.add_columns(at.label("place")).order_by(at.desc() if finished else at, referrals.c.id)
+        with self.database.reading() as connection:
+            rows = connection.execute(query.limit(limit + 1)).all()
+        end = (rows[limit - 1].place, rows[limit - 1].id) if len(rows) > limit else None
+        return [self._listed(row) for row in rows[:limit]], end
 
     def unsent(self) -> int:
         """How many messages no partner has acknowledged yet, parked ones included."""

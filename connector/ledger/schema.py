@@ -382,3 +382,14 @@ sign_ins = Table(
     Column("locked_until", BigInteger, nullable=False, default=0),
     Column("epoch", Integer, nullable=False, default=0),  # grows when every session of this user ends
 )
+
+# How each user reads the dashboard (connector/ledger/preferences.py)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("name", String, ForeignKey("users.name"), primary_key=True),
+    Column("language", String, nullable=False, default=""),
+    Column("calendar", String, nullable=False, default=""),
+    Column("digits", String, nullable=False, default=""),
+)

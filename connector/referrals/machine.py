@@ -105,6 +105,8 @@ DISCLOSE_REASONS = frozenset(
 OUTCOMES = frozenset({"completed_full", "completed_partly", "client_left", "other"})
 _ARRIVED = frozenset({"completed_full", "completed_partly"})
 
+BY_ITSELF = frozenset({Deed.REQUEST, Deed.RECEIVE, Deed.DISCLOSE})
+
 UNANSWERED = frozenset({State.REQUESTED, State.RECEIVED})
 UNDER_WAY = frozenset({State.ACCEPTED, State.IN_PROGRESS, State.ON_HOLD})
 FINAL = frozenset({State.COMPLETED, State.REJECTED, State.FAILED, State.CANCELLED, State.WITHDRAWN})
@@ -198,6 +200,17 @@ def refusal(standing: Standing, event: Event) -> str | None:
     if event.deed is Deed.DISCLOSE and standing.disclosing:
         return "referral.not_allowed"
     return _codes_refused(rule, event)
+
+
+def allowed(standing: Standing, party: Party, at: datetime) -> tuple[Deed, ...]:
+    """What a person of *party* may do now; what a node does by itself is not among it."""
+
+    def may(deed: Deed) -> bool:
+        rule = RULES[deed]
+        sample = next(iter(sorted(rule.reasons)), None) if rule.needs_reason else None
+        return deed not in BY_ITSELF and refusal(standing, Event(party, 0, 0, deed, at, sample)) is None
+
+    return tuple(filter(may, Deed))
 
 
 def _codes_refused(rule: Rule, event: Event) -> str | None:

@@ -107,9 +107,9 @@ class Wording:
         if value is None:
             return ""
         question = self._question(path)
-        labels = _labels(self.kind, question.name, self.language) if question else {}
-        if value in labels:
-            return labels[str(value)]
+        known = labels(self.kind, question.name, self.language) if question else {}
+        if value in known:
+            return known[str(value)]
         plain = _PLAIN_WORDS.get(value) if isinstance(value, str | bool) else None
         return self._said(plain) if plain else str(value)
 
@@ -174,7 +174,7 @@ def _headings(language: Language) -> Mapping[str, str]:
 
 
 @cache
-def _labels(kind: str, question: str, language: Language) -> Mapping[str, str]:
+def labels(kind: str, question: str, language: Language) -> Mapping[str, str]:
     """Code -> label of a question's choices, also of those that come from a file."""
     form = load(kind)
     asked = form.questions[question]

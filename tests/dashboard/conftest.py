@@ -10,13 +10,10 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from connector.dashboard.roles import RIGHTS
-from connector.ledger.sign_in import SignIn
-from connector.ledger.users import Users
+from connector.pipeline import Pipeline
 from tests.conftest import Node
+from tests.dashboard.walk import PASSWORD, invite
 from webhooks.edge import create_app
-
-PASSWORD = "correct horse battery"
 
 
 @dataclass
@@ -39,21 +36,18 @@ class Person:
         form = {"token": self.token(), "name": self.name, "password": password, "code": code or self.code()}
         return self.client.post("/sign-in", data=form)
 
-    def post(self, path: str, **form: str) -> TestResponse:
+    def post(self, path: str, **form: str | list[str]) -> TestResponse:
         return self.client.post(path, data={"token": self.token(), **form})
+
+
+def people_of(flow: Pipeline) -> dict[str, Person]:
+    """One person of each role, named like it, and a second supervisor, `other`; not signed in yet."""
+    app, secrets = create_app(flow), invite(flow)
+    return {name: Person(name, secret, app.test_client()) for name, secret in secrets.items()}
 
 
 @pytest.fixture(name="people")
 def _people(node: Node) -> dict[str, Person]:
     """One person of each role, not signed in yet."""
     node.targets = {"national": {}, "partner": {"recipient": "national_society", "society": "TR-RC"}}
-    app = create_app(node.flow)
-    ledger = node.flow.ledger
-    users = Users(ledger.database, ledger.master, ledger.now)
-    door = SignIn(ledger.database, users, ledger.now)
-    found = {}
-    for role in RIGHTS:
-        secret = users.add(role, role, "test").partition("secret=")[2].partition("&")[0]
-        door.set_password(role, PASSWORD, "test")
-        found[role] = Person(role, secret, app.test_client())
-    return found
+    return people_of(node.flow)

@@ -16,7 +16,11 @@ from tests.people import MARKS, request
 PAGES = {
     "/": Right.FLOW,
     "/week": Right.CASE,
+    "/matches": Right.MATCH,
     "/referrals": Right.REFERRALS,
+    "/referrals/new": Right.REFER,
+    "/referrals/handover": Right.REFERRALS,
+    "/me": Right.FLOW,
     "/policy": Right.POLICY,
     "/figures": Right.FIGURES,
     "/figures?as=csv": Right.EXPORT,
