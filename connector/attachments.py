@@ -5,6 +5,7 @@ The spool holds only what is encrypted with the submission's own data key, under
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -17,7 +18,7 @@ from typing import cast
 
 from connector.config import Config
 from connector.disclosure import Release
-from connector.errors import ServerError
+from connector.errors import Damaged, ServerError
 from connector.images import Unreadable, clean_image
 from connector.keys import DataKey
 from connector.ledger.flow import Due, Ledger
@@ -70,12 +71,13 @@ class Attachments:
         return release.with_files(files)
 
     def forget(self, delivery: Due) -> None:
-        """Nothing of this submission is to be sent any more: its spooled files go."""
+        """Nothing of this submission is to be sent any more: its spooled files go (what cannot, at the next purge)."""
         folder = self._folder(delivery)
         if folder.is_dir() and not self._ledger.has_open(delivery.submission_id):
-            for file in folder.iterdir():
-                file.unlink(missing_ok=True)
-            folder.rmdir()
+            with contextlib.suppress(OSError):
+                for file in folder.iterdir():
+                    file.unlink(missing_ok=True)
+                folder.rmdir()
 
     def erase(self, record_id: str) -> int:
         """Removes whatever of a record is in the spool, half-written files too; how many files."""
@@ -110,15 +112,34 @@ class Attachments:
             return None
         spooled = self._folder(delivery) / self._hidden(f"{delivery.record_id}:{ref.ref}:{name}")
         context = f"{delivery.record_id}:{spooled.name}:spool"
-        if spooled.is_file():
-            return _unpacked(key.open(spooled.read_bytes(), context))
+        kept = self._kept(spooled, key, context)
+        if kept is not None:
+            return kept
         data = self._servers[delivery.server].attachment(delivery.form_id, waiting.order, ref)
         file = clean_image(data, where=f"a photo of record {delivery.record_id}")
-        self._folder(delivery).mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = spooled.with_suffix(f".{secrets.token_hex(4)}")  # two targets may fetch the same photo at once
-        partial.write_bytes(key.seal(_packed(file), context))
-        partial.rename(spooled)
+        self._keep(spooled, key.seal(_packed(file), context))
         return file
+
+    def _kept(self, spooled: Path, key: DataKey, context: str) -> File | None:
+        """A file of the spool; one that was damaged is fetched again."""
+        try:
+            return _unpacked(key.open(spooled.read_bytes(), context)) if spooled.is_file() else None
+        except Damaged:
+            return None
+
+    def _keep(self, spooled: Path, sealed: bytes) -> None:
+        partial = spooled.with_suffix(f".{secrets.token_hex(4)}")  # two targets may fetch the same photo at once
+        try:
+            spooled.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            partial.write_bytes(sealed)
+            partial.rename(spooled)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            where = f"{spooled.parent.parent} ({error.strerror})"
+            raise ServerError(
+                "spool.unavailable", where, "Free disk space or mend the rights; it goes on by itself."
+            ) from None
 
     def _wait_for(self, delivery: Due) -> None:
         """Devices send large files after the form: they are waited for, then the record goes without."""

@@ -42,11 +42,10 @@ def examine(config: Config) -> list[Examined]:
 
 def _database(flow: Pipeline) -> Examined:
     what = "master key and database"
-    if flow.ledger.database.healthy():
+    trouble = flow.ledger.database.trouble()
+    if trouble is None:
         return Examined(what, ok=True)
-    return Examined(
-        what, ok=False, code="ledger.unavailable", next_step="Free disk space, or restore the file's rights."
-    )
+    return Examined(what, ok=False, code=trouble.code, next_step=trouble.next_step)
 
 
 def _servers(flow: Pipeline) -> Iterator[Examined]:

@@ -48,6 +48,10 @@ class KeyUnavailable(SilahError):
     """A key cannot be read: nothing leaves."""
 
 
+class Damaged(KeyUnavailable):
+    """The key is the right one and a stored value does not open: the value was damaged. No other value is touched."""
+
+
 class ServerError(SilahError):
     """A form server did not answer as it should.
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from connector.errors import KeyUnavailable, Refused
+from connector.errors import Damaged, KeyUnavailable, Refused
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -38,6 +38,7 @@ class DataKey:
         return _seal(self.secret, value, context)
 
     def open(self, sealed: bytes, context: str) -> bytes:
+        """Raises `Damaged` when *sealed* is not what was sealed in that place."""
         return _open(self.secret, sealed, context)
 
 
@@ -73,19 +74,23 @@ class MasterKey:
         return bytes.fromhex(self.key_id) + _seal(self.secret, key.secret, f"data key of {record}")
 
     def unwrap(self, wrapped: bytes, record: str) -> DataKey:
+        """Raises `Damaged` when a key that is known here wrapped it, else `KeyUnavailable`."""
         wrapper = self._wrapper(wrapped[:4].hex())
+        if wrapper is None:
+            advice = "The master key is another one; put the one from the recovery sheet, or the backup, in its place."
+            raise KeyUnavailable("keys.does_not_open", "a sealed value of the ledger", advice)
         return DataKey(_open(wrapper.secret, wrapped[4:], f"data key of {record}"))
 
     def wrapped_here(self, wrapped: bytes) -> bool:
         """Whether the newest key wrapped this."""
         return wrapped[:4].hex() == self.key_id
 
-    def _wrapper(self, key_id: str) -> MasterKey:
+    def _wrapper(self, key_id: str) -> MasterKey | None:
         if key_id not in self._known and self._reload is not None:
             fresh = self._reload()
             self.secret = fresh.secret
             self._known = fresh._known  # noqa: SLF001 (the same key, read anew)
-        return self._known.get(key_id, self)
+        return self._known.get(key_id)
 
     def text(self) -> str:
         """The key as its file and the recovery sheet hold it, with a checksum against a slip of the pen."""
@@ -152,6 +157,6 @@ def _seal(secret: bytes, value: bytes, context: str) -> bytes:
 def _open(secret: bytes, sealed: bytes, context: str) -> bytes:
     try:
         return AESGCM(secret).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
-    except InvalidTag:
-        advice = "The master key is another one, or the row was damaged; restore the key or the backup."
-        raise KeyUnavailable("keys.does_not_open", "a sealed value of the ledger", advice) from None
+    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce and a tag
+        advice = "It is read again from the form server by itself; if it is not there any more, restore a backup."
+        raise Damaged("record.damaged", "a sealed value of the ledger", advice) from None

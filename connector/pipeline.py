@@ -25,9 +25,11 @@ from connector import disclosure
 from connector.attachments import Attachments
 from connector.config import Config
 from connector.disclosure import Approvals, Merged, Release, Stamp, Told, Waiting, Withheld
-from connector.errors import KeyUnavailable, ServerError, SilahError, TargetError, TransformError
+from connector.errors import Damaged, KeyUnavailable, ServerError, SilahError, TargetError, TransformError
 from connector.figures.facts import facts_of
 from connector.ledger.candidates import merged_with, taken_back
+from connector.ledger.damage import park_damaged
+from connector.ledger.database import LedgerUnavailable
 from connector.ledger.deliveries import HELD
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
 from connector.ledger.referral_sources import Source
@@ -236,13 +238,25 @@ class Pipeline:
     def attempt_soon(self, delivery: Due) -> tuple[str, Future[None] | None]:
         """Like `attempt`; when the target took it, the note of that may still be on its way to the disk. Until then no
         other attempt for this submission and target may begin."""
-        decision = self._decision(delivery)
-        return self._send(delivery, decision) if isinstance(decision, Release) else (decision, None)
+        try:
+            decision = self._decision(delivery)
+            return self._send(delivery, decision) if isinstance(decision, Release) else (decision, None)
+        except LedgerUnavailable:
+            raise
+        except Damaged:
+            park_damaged(self.ledger, delivery.submission_id)
+            return "parked", None
+        except Exception as error:  # noqa: BLE001 (one delivery that nobody foresaw waits its turn, behind the others)
+            log.error("unexpected %s before target %s was asked", type(error).__name__, delivery.target)  # noqa: TRY400
+            self.ledger.later(delivery, "dispatch.unexpected", None, self._delay(delivery), sent=True, begun=False)
+            return "due", None
 
     def _decision(self, delivery: Due) -> Release | str:
         """What may go now, or what became of the delivery instead."""
         try:
             decision = self._decide(delivery)
+        except Damaged:
+            raise
         except (KeyUnavailable, FormError) as error:
             self.ledger.later(delivery, error.code, None, self._delay(delivery), sent=False, begun=False)
             return "due"
@@ -277,7 +291,7 @@ class Pipeline:
         return [self._agreed(case) for case in merged_with(self.ledger, submission_id)]
 
     def _agreed(self, case: Case) -> Merged:
-        stored, withdrawn = self.ledger.record(case.id, case.version), taken_back(self.ledger, case.id)
+        stored, withdrawn = self._stored(case), taken_back(self.ledger, case.id)
         if stored is None:
             return Merged(withdrawn=withdrawn)
         record = from_json(case.form_id, stored)
@@ -291,7 +305,7 @@ class Pipeline:
         case = self.ledger.case(source.record_id)
         if case is None or case.record_id != source.record_id or source.target not in self.audiences:
             return Withheld("record.erased")
-        stored = self.ledger.record(case.id, case.version)
+        stored = self._stored(case)
         if case.state != "live":
             return Withheld("consent.withdrawn")
         if stored is None or case.parked or case.presence in HELD:
@@ -304,6 +318,14 @@ class Pipeline:
         approvals = Approvals(given.form_server, given.users, given.withdrawn)
         rules, to, now = policy(case.form_id), self.audiences[source.target], self.ledger.now()
         return disclosure.tell(record, self._merged(case.id), rules, to, stamp, approvals, now)
+
+    def _stored(self, case: Case) -> bytes | None:
+        """The newest Record of another submission; one that was damaged is read again, and until then nothing leaves."""
+        try:
+            return self.ledger.record(case.id, case.version)
+        except Damaged as error:
+            park_damaged(self.ledger, case.id)
+            raise KeyUnavailable(error.code, error.where, error.next_step) from None
 
     def _approvals(self, delivery: Due) -> Approvals:
         given = self.ledger.approval(delivery)
@@ -324,6 +346,8 @@ class Pipeline:
             ready = self._attachments.attach(release, delivery)
         except ServerError as error:
             return self._failed(delivery, error, begun=False), None
+        except (Damaged, LedgerUnavailable):
+            raise
         except SilahError as error:
             self.ledger.park(delivery, error.code, None, sent=False)
             return "parked", None

@@ -67,10 +67,11 @@ def create_app(
 
     @edge.get("/readyz")
     def ready() -> Response:
-        if pipeline.ledger.database.healthy():
-            reasons = list(unfinished())
-            return _answer(200, {"status": "ready", **({"unfinished": reasons} if reasons else {})})
-        return _answer(503, {"error": "ledger.unavailable"})
+        trouble = pipeline.ledger.database.trouble()
+        if trouble is not None:
+            return _answer(503, {"error": trouble.code})
+        reasons = list(unfinished())
+        return _answer(200, {"status": "ready", **({"unfinished": reasons} if reasons else {})})
 
     app.register_blueprint(edge)
     app.register_blueprint(metrics.blueprint(pipeline))

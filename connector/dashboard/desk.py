@@ -11,6 +11,7 @@ from typing import Any, cast
 from flask import current_app
 from pydantic import BaseModel
 
+from connector.errors import Damaged
 from connector.ledger.candidates import Candidates
 from connector.ledger.flow import Account, Case, Ledger
 from connector.ledger.overview import Item, Overview, Step
@@ -109,7 +110,11 @@ class Desk:
         return ToDo(item, case_code(record), *safe)
 
     def record_of(self, submission_id: int, form: str, version: int) -> Record | None:
-        stored = self.ledger.record(submission_id, version)
+        """None when it was erased, or damaged: the rest of a page is shown all the same."""
+        try:
+            stored = self.ledger.record(submission_id, version)
+        except Damaged:
+            return None
         return from_json(form, stored) if stored is not None else None
 
     def record(self, case: Case) -> Record | None:

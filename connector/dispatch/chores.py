@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
@@ -15,6 +16,20 @@ log = logging.getLogger("silah.dispatch")
 
 LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
 _REPORT_EVERY = 5.0  # seconds
+_SAYS_AGAIN = 60.0  # seconds
+
+
+class Says:
+    """Tells the log of each code once a minute at most: a full disk must not be filled by lines about it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def error(self, error: SilahError) -> None:
+        now = time.monotonic()
+        if now >= self._said.get(error.code, 0.0):
+            self._said[error.code] = now + _SAYS_AGAIN
+            log.error("%s: %s", error.code, error.next_step)
 
 
 class Chores:
@@ -34,6 +49,7 @@ class Chores:
     ) -> None:
         self._pipeline, self._stopping, self._news, self._mine = pipeline, stopping, news, mine
         self._rung = threading.Event()
+        self.says = Says()
 
     def ring(self) -> None:
         """Something came in: look now."""
@@ -58,7 +74,7 @@ class Chores:
             try:
                 busy = work()
             except SilahError as error:
-                log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400 (a stack would tell nothing more)
+                self.says.error(error)
                 busy = False
             except Exception as error:  # noqa: BLE001 (a thread must not die; the type tells, values may not be told)
                 log.error("unexpected %s in %s", type(error).__name__, work.__name__)  # noqa: TRY400

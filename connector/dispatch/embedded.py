@@ -26,6 +26,7 @@ from connector.pipeline import Pipeline
 
 log = logging.getLogger("silah.dispatch")
 
+_REST = 1.0  # seconds after the ledger could not be read or written
 _AHEAD = 4  # deliveries taken for each thread of a target
 
 
@@ -65,6 +66,7 @@ class Dispatcher:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._chores = Chores(pipeline, self._stopping, self.wake)
+        self.says = self._chores.says
         self._lanes = {name: _Lane(self, name, target) for name, target in pipeline.config.targets.items()}
         schedule = threading.Thread(
             target=self._chores.loop, args=(self._wake, self._schedule), name="dispatch", daemon=True
@@ -120,13 +122,14 @@ class _Lane:
         self._busy: set[int] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._rests_until = 0.0
 
     def fill(self) -> None:
         """Takes what is due, up to what the threads can chew and the guard lets through."""
         with self._lock:
             room = self._threads * _AHEAD - len(self._busy)
             busy = frozenset(self._busy)
-        if room <= self._threads or self._closed:
+        if room <= self._threads or self._closed or time.monotonic() < self._rests_until:
             return
         allowed = self._guard.take(room)
         if not allowed:
@@ -147,13 +150,26 @@ class _Lane:
                 outcome, written = self._dispatcher.attempt(delivery)
                 self._guard.tell(outcome)
         except SilahError as error:
-            log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400
+            self._rest(error)
         except Exception as error:  # noqa: BLE001 (the delivery stays due; values may not be told)
             log.error("unexpected %s at target %s", type(error).__name__, self._target)  # noqa: TRY400
         if written is None:
             self._free(delivery)
         else:
-            written.add_done_callback(lambda _: self._free(delivery))
+            written.add_done_callback(partial(self._noted, delivery))
+
+    def _noted(self, delivery: Due, written: Future[None]) -> None:
+        """The note that it arrived is on the disk; if it could not be made the target is asked again, with the same key."""
+        error = written.exception()
+        if isinstance(error, SilahError):
+            self._rest(error)
+        self._free(delivery)
+
+    def _rest(self, error: SilahError) -> None:
+        """The ledger cannot be read or written: nothing was lost, and it is asked again in a moment, not at once."""
+        with self._lock:
+            self._rests_until = time.monotonic() + _REST
+        self._dispatcher.says.error(error)
 
     def _free(self, delivery: Due) -> None:
         with self._lock:

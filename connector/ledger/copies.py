@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connector.errors import Refused
 from connector.ledger import audit
-from connector.ledger.database import Database, LedgerUnavailable
+from connector.ledger.database import Database, unavailable
 
 
 @contextmanager
@@ -30,10 +30,7 @@ def copy_of(database: Database, folder: Path) -> Iterator[Path]:
         check(path)
         yield path
     except sqlite3.Error as error:
-        where = f"a copy of the database ({type(error).__name__})"
-        raise LedgerUnavailable(
-            "ledger.unavailable", where, "Free disk space, or restore the rights of the data directory."
-        ) from None
+        raise unavailable(error) from None
     finally:
         _remove(path)
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import secrets
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from connector.errors import Misconfigured, SilahError
@@ -32,21 +34,48 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 (an item)
 _GROUP = 128
 _BUSY_SECONDS = 30
+_WRITES = "writes"  # the row of `meta` that shows that a write works
 _WRITE_LOCK = 0x51_1A_4  # the advisory lock of whoever writes to a ledger on PostgreSQL
 # A machine that is gone lets go of its locks within seconds.
 _POSTGRES = "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c synchronous_commit=on"
+
+
+# By SQLite's primary result code (https://sqlite.org/rescode.html) and PostgreSQL's SQLSTATE (its appendix A).
+_SQLITE: Mapping[int, str] = {
+    sqlite3.SQLITE_FULL: "ledger.disk_full",
+    sqlite3.SQLITE_IOERR: "ledger.disk_fails",
+    sqlite3.SQLITE_READONLY: "ledger.read_only",
+    sqlite3.SQLITE_CANTOPEN: "ledger.read_only",
+    sqlite3.SQLITE_PERM: "ledger.read_only",
+    sqlite3.SQLITE_CORRUPT: "ledger.damaged",
+    sqlite3.SQLITE_NOTADB: "ledger.damaged",
+}
+_POSTGRESQL: Mapping[str, str] = {
+    "53100": "ledger.disk_full",
+    "58030": "ledger.disk_fails",
+    "25006": "ledger.read_only",
+    "XX001": "ledger.damaged",
+    "XX002": "ledger.damaged",
+}
+_MENDED_BY: Mapping[str, str] = {
+    "ledger.disk_full": "Free space on its disk; it goes on by itself, and nothing that was accepted is lost.",
+    "ledger.disk_fails": "Look at the disk, its quota and the system's log; move the data to a sound one.",
+    "ledger.read_only": "Let Silah's account read and write the file and its folder, and the disk be writable.",
+    "ledger.damaged": "Stop Silah, keep the file, and put the newest backup in its place with `silah restore`.",
+    "ledger.unavailable": "Free disk space, restore its rights, or start it.",
+}
 
 
 class LedgerUnavailable(SilahError):
     """The database cannot be read or written now; nothing was changed and nothing leaves."""
 
 
-def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
-    """The error to show for *error*, without the statement and its values."""
-    reason = type(getattr(error, "orig", None) or error).__name__
-    return LedgerUnavailable(
-        "ledger.unavailable", f"the database ({reason})", "Free disk space, restore its rights, or start it."
-    )
+def unavailable(error: SQLAlchemyError | sqlite3.Error) -> LedgerUnavailable:
+    """The error to show for *error*, without the statement and its values: what is wrong, and what mends it."""
+    cause = getattr(error, "orig", None) or error
+    known = _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF) or _POSTGRESQL.get(getattr(cause, "sqlstate", ""))
+    code = known or "ledger.unavailable"
+    return LedgerUnavailable(code, f"the database ({type(cause).__name__})", _MENDED_BY[code])
 
 
 def milliseconds(moment: datetime) -> int:
@@ -242,13 +271,13 @@ class Database:
         finally:
             claim.let_go()
 
-    def healthy(self) -> bool:
-        """Whether a read and a durable write work at this moment."""
+    def trouble(self) -> LedgerUnavailable | None:
+        """None when a read and a durable write work at this moment, else what is wrong."""
         try:
-            self.write(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
-        except (LedgerUnavailable, OperationalError):
-            return False
-        return True
+            self.write(_note_that_it_writes, within=_BUSY_SECONDS)
+        except LedgerUnavailable as error:
+            return error
+        return None
 
     def settle(self) -> None:
         """Moves what the write-ahead log holds into the database file and empties the log.
@@ -308,6 +337,13 @@ class _Claim:
         if connection is not None:
             connection.invalidate()  # the lock goes with the session, which no pool may keep
             connection.close()
+
+
+def _note_that_it_writes(connection: Connection) -> None:
+    """A page that is really written: a full disk takes an empty transaction."""
+    number = update(schema.meta).where(schema.meta.c.key == _WRITES).values(value=secrets.token_hex(4))
+    if not connection.execute(number).rowcount:
+        connection.execute(insert(schema.meta).values(key=_WRITES, value="0"))
 
 
 _Outcome = tuple[_Job, object, BaseException | None]

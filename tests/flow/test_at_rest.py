@@ -47,7 +47,7 @@ def test_a_version_opens_with_its_own_key_alone(node: Node, fill_in: FillIn) -> 
     node.dispatch(rounds=1)
 
     assert before == len(node.attempts())
-    assert [("due", "keys.does_not_open")] == [(one.state, one.error) for one in node.rows() if one.id == row.id]
+    assert [("held", "parked")] == [(one.state, one.error) for one in node.rows() if one.id == row.id]
 
 
 def test_a_wrong_master_key_is_told_without_the_key(tmp_path: object) -> None:

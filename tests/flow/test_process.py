@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,10 @@ def write_config(node: Node) -> Path:
 class Served:
     """A running `silah serve`."""
 
-    def __init__(self, node: Node, *options: str) -> None:
+    def __init__(self, node: Node, *options: str, command: Sequence[str] = SILAH) -> None:
         self._log = (node.home / "serve.log").open("ab")
         self.process = subprocess.Popen(
-            [*SILAH, "serve", "--port", "0", *options], cwd=node.home, stdout=subprocess.PIPE, stderr=self._log
+            [*command, "serve", "--port", "0", *options], cwd=node.home, stdout=subprocess.PIPE, stderr=self._log
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
