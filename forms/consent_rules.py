@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from forms.errors import Finding
 from forms.expressions import references
-from forms.policy import classes_of
+from forms.policy import IDENTIFYING, classes_of
 from forms.tables import FormDefinition, Row, walk
 
 CONSENT_NAMES = frozenset(
@@ -27,23 +27,6 @@ CONSENT_NAMES = frozenset(
     }
 )
 """The only names that may begin with `c_`."""
-
-IDENTIFYING = frozenset(
-    {
-        "identity",
-        "birth",
-        "contact",
-        "location",
-        "family",
-        "circumstances",
-        "detention",
-        "health",
-        "photo",
-        "published",
-        "restriction",
-    }
-)
-"""Classes of data that are asked only after a yes to `c_collect`."""
 
 _SILENT = frozenset({"calculate", "hidden", "start", "end", "today", "username"})
 """Types that ask nobody anything."""

@@ -24,10 +24,8 @@ RECIPIENTS = frozenset(
         "statistics",
     }
 )
-CLASSES = frozenset(
+IDENTIFYING = frozenset(
     {
-        "case",
-        "count",
         "identity",
         "birth",
         "contact",
@@ -39,11 +37,11 @@ CLASSES = frozenset(
         "photo",
         "published",
         "restriction",
-        "consent",
-        "internal",
-        "never",
     }
 )
+"""Classes of data that are asked only after a yes to `c_collect`."""
+
+CLASSES = IDENTIFYING | {"case", "count", "consent", "internal", "never"}
 _FIXED: Mapping[str, frozenset[str]] = {"internal": frozenset({"own_society"}), "never": frozenset()}
 """Classes whose recipients no policy can change."""
 _CLASSES_FOR = {"public": frozenset({"published"}), "statistics": frozenset({"case", "count"})}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha1
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, request
+from flask import Response, current_app, request
 
 from connector.sandbox.central_hooks import HookPoster
 from connector.sandbox.central_store import Actor, Form, Project, Store
+from connector.sandbox.turns import OneAtATime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 JSON_TYPE = "application/json; charset=utf-8"
 _KEY_PREFIX = "/v1/key/"
 _KEY = "central.key"
-View = TypeVar("View", bound=Callable[..., object])
 
 
 class Problem(Exception):
@@ -66,23 +66,15 @@ class Server:
     files_at: str | None = None
 
 
-class CentralFlask(Flask):
-    """A Flask that runs its views one at a time, but for those that take the lock themselves."""
+class CentralFlask(OneAtATime):
+    """The application of a sandbox that plays ODK Central."""
 
     server: Server
 
-    def dispatch_request(self) -> Response:
-        """Runs the view under the lock, unless it is marked as taking it for itself."""
-        rule = request.url_rule
-        view = self.view_functions.get(rule.endpoint) if rule else None
-        with nullcontext() if getattr(view, "unlocked", False) else self.server.lock:
-            return self.make_response(super().dispatch_request())
-
-
-def unlocked(view: View) -> View:
-    """Marks a view that calls a webhook: it must not hold the state meanwhile."""
-    view.unlocked = True  # type: ignore[attr-defined]
-    return view
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """That of the state."""
+        return self.server.lock
 
 
 class KeyInPath:

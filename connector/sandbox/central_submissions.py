@@ -30,7 +30,6 @@ from connector.sandbox.central_rest import (
     success,
     tagged,
     unauthorized,
-    unlocked,
     xml_answer,
 )
 from connector.sandbox.central_store import (
@@ -45,6 +44,7 @@ from connector.sandbox.central_store import (
     Submission,
     Version,
 )
+from connector.sandbox.turns import unlocked
 from connector.transforms.xml_answers import NotXml
 
 api = Blueprint("central-submissions", __name__)

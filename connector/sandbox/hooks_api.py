@@ -18,9 +18,9 @@ from connector.sandbox.rest import (
     server,
     someone,
     store,
-    unlocked,
 )
 from connector.sandbox.store import Asset, User
+from connector.sandbox.turns import unlocked
 
 api = Blueprint("hooks", __name__, url_prefix="/api/v2/assets/<uid>/hooks")
 

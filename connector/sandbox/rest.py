@@ -8,19 +8,20 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Flask, Response, current_app, g, request
+from flask import Response, current_app, g, request
 from werkzeug.datastructures import Authorization
 
 from connector.sandbox.hooks import HookSender
 from connector.sandbox.query import BadParameter
 from connector.sandbox.rights import ANONYMOUS
 from connector.sandbox.store import Asset, Store, User
+from connector.sandbox.turns import OneAtATime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -32,7 +33,6 @@ GONE = (
     "https://support.kobotoolbox.org/migrating_api.html"
 )
 T = TypeVar("T")
-View = TypeVar("View", bound=Callable[..., object])
 
 
 class Refusal(Exception):
@@ -65,23 +65,15 @@ class Server:
     import_polls: int = 0
 
 
-class SandboxFlask(Flask):
-    """A Flask that runs its views one at a time, so that the state needs no further care."""
+class SandboxFlask(OneAtATime):
+    """The application of a sandbox that plays KoboToolbox."""
 
     server: Server
 
-    def dispatch_request(self) -> Response:
-        """Runs the view under the lock, unless it is marked as waiting for others."""
-        rule = request.url_rule
-        view = self.view_functions.get(rule.endpoint) if rule else None
-        with nullcontext() if getattr(view, "unlocked", False) else self.server.lock:
-            return self.make_response(super().dispatch_request())
-
-
-def unlocked(view: View) -> View:
-    """Marks a view that calls other servers: it must not hold the state meanwhile."""
-    view.unlocked = True  # type: ignore[attr-defined]
-    return view
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """That of the state."""
+        return self.server.lock
 
 
 def server() -> Server:

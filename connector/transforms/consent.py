@@ -13,8 +13,7 @@ from connector.model import Cautions, Consent, Recipient, Submission
 from connector.transforms import dates
 from connector.transforms.record import Born, stated_date
 from connector.transforms.values import Entry
-from forms.consent_rules import IDENTIFYING
-from forms.policy import classes_of
+from forms.policy import IDENTIFYING, classes_of
 from forms.tables import FormDefinition
 
 # recipient: the question of sharing, and the one that names who exactly

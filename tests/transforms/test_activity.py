@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from connector.model import Submission
 from connector.transforms.activity import Activity
 from connector.transforms.registry import to_record
-from forms.consent_rules import IDENTIFYING
-from forms.policy import policy
+from forms.policy import IDENTIFYING, policy
 
 ANSWERS = {
     "interview/branch_code": "101",

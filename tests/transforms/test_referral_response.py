@@ -8,8 +8,7 @@ from connector.model import Submission
 from connector.referrals.machine import OUTCOMES, REJECT_REASONS
 from connector.transforms.referral_response import ReferralResponse
 from connector.transforms.registry import to_record
-from forms.consent_rules import IDENTIFYING
-from forms.policy import policy
+from forms.policy import IDENTIFYING, policy
 from forms.tables import load
 
 ANSWERS = {

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from connector.model import Submission
 from connector.transforms.registry import to_record
 from connector.transforms.service_delivery import ServiceDelivery
-from forms.consent_rules import IDENTIFYING
-from forms.policy import policy
+from forms.policy import IDENTIFYING, policy
 from forms.tables import load
 
 
