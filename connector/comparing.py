@@ -1,7 +1,8 @@
 """Looks for candidates: who of all records may be one person. Proposes pairs for people to look at; links and sends nothing.
 
-The index lives in memory and is derived from the sealed records: once at the start, in small steps so that nothing
-else waits for it, then with every change the ledger tells of. What was erased, withdrawn or became wrong leaves it.
+People are filed (connector/filing.py) out of the sealed records: what is not filed yet at the start, in small steps so
+that nothing else waits for it, then every change the ledger tells of. Who was erased, withdrawn or became somebody
+else leaves.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connector.errors import SilahError
+from connector.filing import Filing, filing_of
 from connector.ledger.candidates import DUPLICATE, Candidate, Candidates, Change, Place, Proposal
 from connector.matching.facts import Person, Role, is_unwanted, people_of
-from connector.matching.index import Index
 from connector.matching.people import Score, score_people
 from connector.pipeline import Pipeline
 from connector.transforms.record import Record
@@ -50,48 +50,43 @@ def _kinds() -> Mapping[tuple[Role, Role], str]:
 KINDS = _kinds()
 
 
-@dataclass(frozen=True, slots=True)
-class _Filed:
-    """Where a person of the index stands."""
-
-    place: Place
-    role: Role
-
-
 class Comparing:
-    """The index of one ledger and what it finds. For one thread."""
+    """The people of one ledger and what is found among them. For one thread.
 
-    def __init__(self, flow: Pipeline) -> None:
-        self._flow, self._ledger = flow, flow.ledger
+    Args:
+        pause: given seconds to rest after each record, so that other work goes first; may raise to end the work.
+    """
+
+    def __init__(self, flow: Pipeline, pause: Callable[[float], object] = lambda _: None) -> None:
+        self._flow, self._ledger, self._pause = flow, flow.ledger, pause
         self._candidates = Candidates(flow.ledger)
-        self._index = Index()
-        self._filed: dict[int, _Filed] = {}
-        self._of: dict[int, tuple[int, ...]] = {}
-        self._at = (-1, 0)
-        self.built = False
+        self._filing: Filing = filing_of(flow.ledger)
+        self._built = False
 
-    def build(self, pause: Callable[[float], object] = lambda _: None) -> int:
-        """Files everybody whose record was compared before; how many records. *pause* is given seconds to rest."""
+    def is_building(self) -> bool:
+        """Whether people whose records were compared before are still to be filed; on PostgreSQL by any process."""
+        in_ledger = not self._ledger.database.embedded
+        return not self._built and (not in_ledger or self._filing.until() < self._candidates.matched_until())
+
+    def build(self) -> int:
+        """Files everybody whose record was compared before; how many records."""
         done, until = 0, self._candidates.matched_until()
-        while self._at < until:
-            changes = [one for one in self._candidates.changes(self._at) if (one.at, one.case.id) <= until]
-            if not changes:
+        while self._filing.until() < until:
+            changes = self._candidates.changes(self._filing.until())
+            before = [one for one in changes if _moment(one) <= until]
+            if not before:
                 break
-            for change in changes:
-                self._work(lambda one=change: self._file(one), pause)  # type: ignore[misc] # bound at once
-            done += len(changes)
-        self._at = max(self._at, until)
-        self.built = True
+            done += self._each(before, self._file)
+        self._built = True
         return done
 
-    def follow(self, pause: Callable[[float], object] = lambda _: None) -> int:
+    def follow(self) -> int:
         """Files what changed since and proposes who may be one; how many records were looked at."""
-        changes = self._candidates.changes(self._at)
-        for change in changes:
-            self._work(lambda one=change: self._compare(one), pause)  # type: ignore[misc] # bound at once
+        changes = self._candidates.changes(self._filing.until())
+        done = self._each(changes, self._compare)
         if changes:
-            self._candidates.reached(self._at)
-        return len(changes)
+            self._candidates.reached(self._filing.until())
+        return done
 
     def catch_up(self) -> None:
         """Builds, then follows until nothing is left."""
@@ -99,26 +94,24 @@ class Comparing:
         while self.follow():
             pass
 
-    def _work(self, step: Callable[[], object], pause: Callable[[float], object]) -> None:
-        begun = time.monotonic()
-        step()
-        pause((time.monotonic() - begun) * _REST)
+    def _each(self, changes: Sequence[Change], step: Callable[[Change], object]) -> int:
+        """What was done when something goes wrong is noted all the same."""
+        done = 0
+        try:
+            for change in changes:
+                begun = time.monotonic()
+                step(change)
+                done += 1
+                self._pause((time.monotonic() - begun) * _REST)
+        finally:
+            if done:
+                self._filing.reached(_moment(changes[done - 1]))
+        return done
 
     def _file(self, change: Change) -> tuple[Person, ...]:
         """Puts the people of a record in the place of those it had."""
-        submission = change.case.id
-        for number in self._of.pop(submission, ()):
-            self._index.remove(number)
-            del self._filed[number]
         people = self._people(change)
-        numbers = []
-        for one in people:
-            number = self._index.add(one.facts)
-            self._filed[number] = _Filed(Place(submission, str(one.role), one.number), one.role)
-            numbers.append(number)
-        if numbers:
-            self._of[submission] = tuple(numbers)
-        self._at = (change.at, submission)
+        self._filing.file(change.case.id, [(str(one.role), one.number, one.facts) for one in people])
         return people
 
     def _people(self, change: Change) -> tuple[Person, ...]:
@@ -143,15 +136,14 @@ class Comparing:
         for one in people:
             mine = Place(submission, str(one.role), one.number)
             proposed = 0
-            for found in self._index.search(one.facts, _LEAST, _MOST_ASKED):
-                there = self._filed[found.person]
-                kind = KINDS.get((one.role, there.role))
-                if kind is None or there.place.submission == submission or proposed == _MOST_PROPOSED:
+            for there, score in self._filing.search(one.facts, _LEAST, _MOST_ASKED):
+                kind = KINDS.get((one.role, Role(there.role)))
+                if kind is None or there.submission == submission or proposed == _MOST_PROPOSED:
                     continue
-                if self._blocked(one, there.place):
+                if self._blocked(one, there):
                     continue
                 proposed += 1
-                yield _proposal(mine, there.place, kind, found.score)
+                yield _proposal(mine, there, kind, score)
 
     def _blocked(self, one: Person, there: Place) -> bool:
         """Whether one of them does not want contact with the other; nothing is kept of it."""
@@ -180,16 +172,18 @@ class Watch:
 
     Args:
         enabled: False compares nothing and has nothing to make ready.
+        here: False leaves it to another process; what PostgreSQL still lacks is told all the same.
     """
 
-    def __init__(self, flow: Pipeline, *, enabled: bool) -> None:
-        self._flow, self._enabled = flow, enabled
-        self._comparing = Comparing(flow)
+    def __init__(self, flow: Pipeline, *, enabled: bool, here: bool = True) -> None:
+        self._flow, self._runs = flow, enabled and here
+        self._tells = enabled and (here or not flow.ledger.database.embedded)
+        self._comparing = Comparing(flow, self._pause)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="matching", daemon=True)
 
     def start(self) -> None:
-        if self._enabled:
+        if self._runs:
             self._thread.start()
 
     def stop(self, seconds: float = 5) -> None:
@@ -199,7 +193,7 @@ class Watch:
 
     def reasons(self) -> tuple[str, ...]:
         """What `/readyz` tells beside that it is ready: `matching.building` until everybody is filed."""
-        return ("matching.building",) if self._enabled and not self._comparing.built else ()
+        return ("matching.building",) if self._tells and self._comparing.is_building() else ()
 
     def _run(self) -> None:
         with self._flow.ledger.database.alone("matching") as ours:
@@ -219,15 +213,16 @@ class Watch:
         return False
 
     def _step(self) -> bool:
-        if not self._comparing.built:
-            self._comparing.build(self._pause)
-        if self._flow.ledger.due_receipts(1):  # what comes in goes first
-            return False
-        return self._comparing.follow(self._pause) > 0
+        self._comparing.build()
+        return self._comparing.follow() > 0
 
     def _pause(self, seconds: float) -> None:
-        if self._stopping.wait(seconds):
-            raise _Stopped
+        """Rests, and as long as bells are due: what comes in goes first."""
+        while not self._stopping.wait(seconds):
+            if not self._flow.ledger.due_receipts(1):
+                return
+            seconds = _LOOK_EVERY
+        raise _Stopped
 
 
 class _Stopped(Exception):
@@ -244,6 +239,10 @@ def record_of(flow: Pipeline, submission: int) -> Record | None:
     case = Candidates(flow.ledger).case(submission)
     stored = flow.ledger.record(case.id, case.version)
     return from_json(case.form_id, stored) if stored is not None else None
+
+
+def _moment(change: Change) -> tuple[int, int]:
+    return change.at, change.case.id
 
 
 def _proposal(mine: Place, there: Place, kind: str, score: Score) -> Proposal:

@@ -139,7 +139,7 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
     if dispatch:
         beside = _Embedded(flow) if flow.ledger.database.embedded else _Intake(flow)
     alone = dispatch and flow.ledger.database.embedded
-    watch = Watch(flow, enabled=alone and flow.config.matching.enabled)
+    watch = Watch(flow, enabled=flow.config.matching.enabled, here=alone)
     web = Web(create_app(flow, beside.ring, watch.reasons), host, port)
     told = _on_signals()
     web.start()

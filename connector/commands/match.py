@@ -86,12 +86,26 @@ def _lines(one: Candidate, both: Sides, language: str) -> list[str]:
 
 
 def _catch_up(flow: Pipeline) -> None:
-    """Compares what came in since; a running server has done so already."""
+    """Compares what came in since, unless a running server does so."""
     from connector.comparing import Comparing
     from connector.ledger.candidates import Candidates
 
-    if flow.config.matching.enabled and Candidates(flow.ledger).behind():
+    if flow.config.matching.enabled and not _is_served(flow) and Candidates(flow.ledger).behind():
         Comparing(flow).catch_up()
+
+
+def _is_served(flow: Pipeline) -> bool:
+    """Whether another process holds the data directory of the embedded tier; it compares within seconds."""
+    from connector.dispatch.embedded import Lock
+
+    lock = Lock(flow.config.at_home(flow.config.data_dir))
+    try:
+        lock.take()
+    except Refused:
+        return True
+    finally:
+        lock.release()
+    return False
 
 
 @match.command()

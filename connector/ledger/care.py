@@ -17,6 +17,7 @@ from connector.ledger.audit import Entry
 from connector.ledger.candidates import forget_pairs
 from connector.ledger.database import milliseconds, moment
 from connector.ledger.deliveries import OPEN, close_open, make_delivery, maybe_holds
+from connector.ledger.drawers import forget_people
 from connector.ledger.flow import Case, Ledger
 from connector.ledger.part import chunks
 from connector.ledger.schema import attempts, data_keys, deliveries, meta, receipts, submissions, versions, withdrawals
@@ -101,6 +102,7 @@ class Care:
             update(versions).where(versions.c.submission_id == case.id).values(raw=None, record=None, digest="")
         )
         forget_pairs(connection, case.id)
+        forget_people(connection, case.id)
         told = self._tell(connection, row, milliseconds(now))
         values = {"state": "erased", "version": row.version + bool(told), "parked": None, "parked_at": None}
         connection.execute(

@@ -371,6 +371,27 @@ candidates = Table(
     Column("changed_at", BigInteger, nullable=False),
 )
 
+# People by what their names sound like, on PostgreSQL (connector/ledger/drawers.py): keyed hashes and sealed facts
+
+filed_people = Table(
+    "filed_people",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("submission_id", _Id, ForeignKey("submissions.id"), nullable=False, index=True),
+    Column("role", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("drawers", LargeBinary, nullable=False),  # its rows of the next table, eight bytes each
+    Column("sealed", LargeBinary, nullable=False),  # what is compared, with the submission's data key
+)
+drawers = Table(
+    "drawers",
+    metadata,
+    Column(
+        "drawer", BigInteger, primary_key=True, autoincrement=False
+    ),  # keyed hash of a sound, two, or one and a year
+    Column("person", BigInteger, primary_key=True, autoincrement=False),
+)
+
 # Signing in to the dashboard (connector/ledger/sign_in.py)
 
 sign_ins = Table(

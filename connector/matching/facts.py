@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import cast
 
 from connector.matching.names import score_names
-from connector.matching.people import Interval, PersonFacts
+from connector.matching.people import A_CHILD, Interval, PersonFacts
 from connector.matching.people import Place as Codes
 from connector.matching.structure import named_parts
 from connector.matching.words import weight_of_parts
@@ -23,13 +23,15 @@ from connector.transforms.family_message import FamilyMessage
 from connector.transforms.people import Name, Place
 from connector.transforms.record import Record, SaidDate
 from connector.transforms.reunification import Reunification
-from connector.transforms.tracing_request import Sought, TracingRequest
+from connector.transforms.tracing_request import Enquirer, Sought, TracingRequest
 
 __all__ = ["Person", "Role", "is_unwanted", "people_of"]
 
 _SEXES = frozenset({"male", "female"})
 _WILLING = frozenset({"yes", "too_young", None})  # anything else protects the child
 _WIDEST_DAYS = 366 * 40  # "nothing is known" is an interval too; one that is wider than this says nothing
+_CHILDREN = frozenset({"son", "daughter"})
+_SIBLINGS = frozenset({"brother", "sister"})
 _SURELY_ONE_WORD = 3.0
 _PERHAPS_ONE_NAME = 0.3
 
@@ -119,14 +121,29 @@ def _tracing_request(record: Record) -> Iterator[Person]:
         yield Person(Role.ENQUIRER, 1, facts, _called(seeker.name))
     for number, sought in enumerate(request.sought, 1):
         if sought.name is not None:
-            yield Person(Role.SOUGHT, number, _sought(sought, sought.name), _called(sought.name), names_beside=beside)
+            facts = _with_parents(_sought(sought, sought.name), seeker)
+            yield Person(Role.SOUGHT, number, facts, _called(sought.name), names_beside=beside)
 
 
 def _sought(sought: Sought, name: Name) -> PersonFacts:
     last, separated = sought.last_contact, sought.separation
     places = (last.place if last else None, separated.place if separated else None)
     facts = _facts(name, sought.sex, sought.birth, *places)
-    return replace(facts, separation=_interval(last.date if last else None))
+    return replace(facts, relation=sought.relation, separation=_interval(last.date if last else None))
+
+
+def _with_parents(facts: PersonFacts, seeker: Enquirer | None) -> PersonFacts:
+    """Who looks for a son or a daughter is the mother or the father; brothers and sisters mostly share theirs."""
+    if seeker is None or seeker.name is None:
+        return facts
+    if facts.relation in _CHILDREN and seeker.sex == "female":
+        return replace(facts, mother=_called(seeker.name) or facts.mother)
+    if facts.relation in _CHILDREN and seeker.sex == "male":
+        return replace(facts, father=_called(seeker.name) or facts.father)
+    if facts.relation in _SIBLINGS:
+        theirs = _facts(seeker.name, None, None)
+        return replace(facts, father=facts.father or theirs.father, mother=facts.mother or theirs.mother)
+    return facts
 
 
 def _child_registration(record: Record) -> Iterator[Person]:
@@ -151,6 +168,7 @@ def _child(form: ChildRegistration, name: Name) -> PersonFacts:
     return replace(
         facts,
         names=_unique((*facts.names, child.known_as)),
+        relation=A_CHILD,
         father=_parent_name(form.father) or facts.father,
         mother=_parent_name(form.mother) or facts.mother,
         separation=_interval(separated.date if separated else None),
@@ -169,7 +187,7 @@ def _family_message(record: Record) -> Iterator[Person]:
         beside = _names(sender.name)
         yield Person(Role.SENDER, 1, _facts(sender.name, None, None, sender.place), _called(sender.name))
     if addressee is not None and addressee.name is not None:
-        facts = _facts(addressee.name, None, None, addressee.place)
+        facts = replace(_facts(addressee.name, None, None, addressee.place), relation=addressee.relation)
         yield Person(Role.ADDRESSEE, 1, facts, _called(addressee.name), names_beside=beside)
 
 
@@ -206,7 +224,7 @@ def _names(name: Name) -> tuple[str, ...]:
     """The name as it was said, in Latin letters, and every other name; put together from its roles if it was not said."""
     roles = " ".join(part for part in (name.given, name.father, name.grandfather, name.family) if part)
     aliases = (alias.text for alias in name.aliases)
-    return _unique((name.full or roles, name.latin, name.before_marriage, *aliases))
+    return _unique((name.full or roles, name.latin, name.before_marriage, name.kunya, name.nick, *aliases))
 
 
 def _unique(names: tuple[str | None, ...]) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 A person is found by what a skeleton of sounds leaves of each part of the name, the same for both scripts: two parts
 together, one part with a year of birth, one part alone. The rarer what two people share, the more it counts; sex and
-birth only reorder. What is kept is compact (numbers in arrays, text in one buffer) and lives in memory alone.
+birth only reorder. `keys_of`, `packed` and `the_best` are the same for both tiers: `Index` keeps people in memory
+alone, compactly (numbers in arrays, text in one buffer, no object a person or a key); `connector/ledger/drawers.py`
+keeps them in PostgreSQL, the keys blind and the rest sealed.
 """
 
 from __future__ import annotations
@@ -10,30 +12,34 @@ from __future__ import annotations
 import json
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from heapq import nlargest
-from itertools import combinations
+from itertools import combinations, islice
 from operator import itemgetter
 from zlib import crc32
 
 from connector.matching.common_names import names_spelled
-from connector.matching.people import Interval, PersonFacts, Place, Score, score_people
+from connector.matching.people import Interval, PersonFacts, Score, score_people
 from connector.matching.sounds import skeleton_of
 from connector.matching.structure import named_parts
 
-__all__ = ["Found", "Index", "keys_of"]
+__all__ = ["SHORT_LIST", "Found", "Index", "against", "keys_of", "packed", "the_best", "unpacked"]
 
 _BUCKETS = 1 << 20
 _MOST_POSTINGS = 60_000  # looked at for one person; the rare ones first
 _MOST_OF_ONE_KEY = 20_000
-_SHORT_LIST = 600  # ordered by sex and birth before the full score
+SHORT_LIST = 400
+"""How many of those who share most are ordered by sex and birth; the best of them get the full score."""
 _FULLY_SCORED = 60
 _YEARS_OFF = 2
 _NARROW_YEARS = 4  # an interval of birth that is wider than this is no key
 _FAR_YEARS = 6.0
+_A_YEAR = 0.8  # said against by a year between births (nats)
+_OTHER_SEX = 3.0
 _SEXES = ("", "male", "female")
 _NO_DAY = 0
 
@@ -92,10 +98,32 @@ def _years(birth: Interval | None, beyond: int) -> range:
     return range(middle - beyond, middle + beyond + 1)
 
 
-def keys_of(facts: PersonFacts, *, asking: bool = False) -> frozenset[int]:
-    """The numbers of the buckets a person is filed under; when *asking*, those to look in."""
-    years = _years(facts.birth, _YEARS_OFF if asking else 0)
-    return frozenset(crc32(key.encode()) % _BUCKETS for key in _written_keys(facts, years))
+def keys_of(facts: PersonFacts, *, asking: bool = False) -> frozenset[str]:
+    """What a person is filed under; when *asking*, where to look. They hold parts of names: they are kept nowhere."""
+    return frozenset(_written_keys(facts, _years(facts.birth, _YEARS_OFF if asking else 0)))
+
+
+def _buckets_of(facts: PersonFacts, *, asking: bool = False) -> set[int]:
+    return {crc32(key.encode()) % _BUCKETS for key in keys_of(facts, asking=asking)}
+
+
+def against(asked: PersonFacts, sex: str | None, born: int, last_born: int) -> float:
+    """What sex and birth (ordinals of days, 0 if unknown) say against one who shares much, roughly (nats)."""
+    said = 0.0
+    if sex and asked.sex and sex != asked.sex:
+        said += _OTHER_SEX
+    if asked.birth and last_born != _NO_DAY:
+        later = max(born, asked.birth.earliest.toordinal())
+        gap = later - min(last_born, asked.birth.latest.toordinal())
+        said += min(max(gap, 0) / 365.0, _FAR_YEARS) * _A_YEAR
+    return said
+
+
+def the_best(asked: PersonFacts, likely: Iterable[tuple[int, PersonFacts]], least: float, most: int) -> list[Found]:
+    """The full score for the first of *likely*; those of at least *least*, the best first, at most *most*."""
+    scored = (Found(person, score_people(asked, facts)) for person, facts in islice(likely, _FULLY_SCORED))
+    found = [one for one in scored if one.score.value >= least]
+    return sorted(found, key=lambda one: (-one.score.value, one.person))[:most]
 
 
 class Index:
@@ -117,14 +145,14 @@ class Index:
     def add(self, facts: PersonFacts) -> int:
         """Files a person and returns their number, which no other will ever have."""
         number = len(self._starts)
-        text = _packed(facts)
+        text = packed(facts)
         self._starts.append(len(self._text))
         self._lengths.append(len(text))
         self._text += text
         self._born.append(facts.birth.earliest.toordinal() if facts.birth else _NO_DAY)
         self._last_born.append(facts.birth.latest.toordinal() if facts.birth else _NO_DAY)
         self._sex.append(_SEXES.index(facts.sex) if facts.sex in _SEXES else 0)
-        for key in keys_of(facts):
+        for key in _buckets_of(facts):
             bucket = self._buckets[key]
             if bucket is None:
                 self._buckets[key] = array("I", (number,))
@@ -143,10 +171,10 @@ class Index:
         self._born[person] = self._last_born[person] = _NO_DAY
         self._sex[person] = 0
         self._gone += 1
-        for key in keys_of(facts):
+        for key in _buckets_of(facts):
             bucket = self._buckets[key]
-            if bucket is not None and person in bucket:
-                bucket.remove(person)
+            if bucket is not None:
+                del bucket[bisect_left(bucket, person)]  # numbers only grow, so a bucket is in order
 
     def facts(self, person: int) -> PersonFacts | None:
         """What is known of a person; None if they were removed."""
@@ -154,24 +182,23 @@ class Index:
         if not length:
             return None
         start = self._starts[person]
-        return self._unpacked(person, bytes(self._text[start : start + length]))
+        return unpacked(bytes(self._text[start : start + length]))
 
     def search(self, facts: PersonFacts, least: float, most: int = 20) -> list[Found]:
         """The people who score at least *least* with *facts*, the best first, at most *most* of them."""
-        likely = nlargest(_SHORT_LIST, self._shared(facts).items(), key=itemgetter(1))
-        ordered = sorted(likely, key=lambda one: (-(one[1] - self._against(one[0], facts)), one[0]))
-        found = []
-        for person, _ in ordered[:_FULLY_SCORED]:
+        return the_best(facts, self.likely(facts), least, most)
+
+    def likely(self, facts: PersonFacts) -> Iterator[tuple[int, PersonFacts]]:
+        """The short list: those who share most, ordered by what sex and birth say beside that."""
+        sharing = nlargest(SHORT_LIST, self._shared(facts).items(), key=itemgetter(1))
+        for _, person in sorted((self._against(person, facts) - shared, person) for person, shared in sharing):
             known = self.facts(person)
             if known is not None:
-                score = score_people(facts, known)
-                if score.value >= least:
-                    found.append(Found(person, score))
-        return sorted(found, key=lambda one: (-one.score.value, one.person))[:most]
+                yield person, known
 
     def _shared(self, facts: PersonFacts) -> dict[int, float]:
         """Person -> how much is shared, rarity weighted (nats), from the rarest keys on."""
-        found = (self._buckets[key] for key in keys_of(facts, asking=True))
+        found = (self._buckets[key] for key in _buckets_of(facts, asking=True))
         buckets = sorted((bucket for bucket in found if bucket), key=len)
         shared: dict[int, float] = {}
         looked_at = 0
@@ -185,38 +212,26 @@ class Index:
         return shared
 
     def _against(self, person: int, facts: PersonFacts) -> float:
-        """What sex and birth say against a person, roughly (nats)."""
-        against = 0.0
-        sex = self._sex[person]
-        if sex and facts.sex in _SEXES and _SEXES[sex] != facts.sex:
-            against += 3.0
-        if facts.birth and self._last_born[person] != _NO_DAY:
-            later = max(self._born[person], facts.birth.earliest.toordinal())
-            gap = later - min(self._last_born[person], facts.birth.latest.toordinal())
-            against += min(max(gap, 0) / 365.0, _FAR_YEARS) * 0.8
-        return against
-
-    def _unpacked(self, person: int, text: bytes) -> PersonFacts:
-        names, places, father, mother, relation, separation = json.loads(text)
-        born, last = self._born[person], self._last_born[person]
-        return PersonFacts(
-            names=tuple(names),
-            birth=Interval(date.fromordinal(born), date.fromordinal(last)) if last != _NO_DAY else None,
-            sex=_SEXES[self._sex[person]] or None,
-            places=tuple(_place(codes) for codes in places),
-            relation=relation,
-            father=father,
-            mother=mother,
-            separation=Interval(*map(date.fromordinal, separation)) if separation else None,
-        )
+        return against(facts, _SEXES[self._sex[person]], self._born[person], self._last_born[person])
 
 
-def _place(codes: Iterable[str]) -> Place:
-    return tuple(codes)
+def packed(facts: PersonFacts) -> bytes:
+    """All of *facts* as bytes, for `unpacked`. Not encrypted."""
+    rest = [facts.names, facts.places, facts.father, facts.mother, facts.relation]
+    days = [
+        [span.earliest.toordinal(), span.latest.toordinal()] if span else None
+        for span in (facts.separation, facts.birth)
+    ]
+    return json.dumps([*rest, *days, facts.sex], ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _packed(facts: PersonFacts) -> bytes:
-    separation = facts.separation
-    days = [separation.earliest.toordinal(), separation.latest.toordinal()] if separation else None
-    rest = [facts.names, facts.places, facts.father, facts.mother, facts.relation, days]
-    return json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode()
+def unpacked(text: bytes) -> PersonFacts:
+    names, places, father, mother, relation, separation, birth, sex = json.loads(text)
+    return PersonFacts(
+        names=tuple(names), birth=_interval(birth), sex=sex, places=tuple(tuple(codes) for codes in places),
+        relation=relation, father=father, mother=mother, separation=_interval(separation),
+    )  # fmt: skip
+
+
+def _interval(days: list[int] | None) -> Interval | None:
+    return Interval(*map(date.fromordinal, days)) if days else None

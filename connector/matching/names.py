@@ -83,14 +83,14 @@ def _order(pairs: Pairing) -> Reason | None:
     return Reason("name.swapped", WEIGHTS.swapped)
 
 
-def _compared(left: tuple[Part, ...], right: tuple[Part, ...]) -> list[Reason]:
+def _compared(left: tuple[Part, ...], right: tuple[Part, ...], *, in_short: bool) -> list[Reason]:
     """The reasons whose weights add up to the log odds of two names."""
     pairs = _paired(left, right)
     weakest = min(weight.alike for _, _, weight in pairs)
     said = sum(weight.says for _, _, weight in pairs)
     reasons = [Reason(_code(weakest, said), WEIGHTS.base + WEIGHTS.said * said + WEIGHTS.weakest * weakest)]
     more = min(abs(len(left) - len(right)), 2)
-    if more:
+    if more and not in_short:
         each = WEIGHTS.left_over if len(pairs) > 1 else WEIGHTS.left_over_beside_one
         reasons.append(Reason("name.left_over", each * more))
     order = _order(pairs)
@@ -119,13 +119,13 @@ def _joined(parts: tuple[Part, ...], others: tuple[Part, ...]) -> Iterator[tuple
                 yield (*parts[:at], joined, *parts[at + 2 :])
 
 
-def _best(left: tuple[Part, ...], right: tuple[Part, ...]) -> list[Reason]:
-    ways = [_compared(left, right)]
+def _best(left: tuple[Part, ...], right: tuple[Part, ...], *, in_short: bool) -> list[Reason]:
+    ways = [(left, right)]
     if len(left) > len(right):
-        ways += [_compared(joined, right) for joined in _joined(left, right)]
+        ways += [(joined, right) for joined in _joined(left, right)]
     if len(right) > len(left):
-        ways += [_compared(left, joined) for joined in _joined(right, left)]
-    return max(ways, key=_weight)
+        ways += [(left, joined) for joined in _joined(right, left)]
+    return max((_compared(*way, in_short=in_short) for way in ways), key=_weight)
 
 
 def score_names(left: str, right: str) -> float:
@@ -137,12 +137,16 @@ def score_names(left: str, right: str) -> float:
     return explain_names(left, right).value
 
 
-def explain_names(left: str, right: str) -> NameScore:
-    """As `score_names`, with the reasons; their weights add up to the log odds of the score."""
+def explain_names(left: str, right: str, *, in_short: bool = False) -> NameScore:
+    """As `score_names`, with the reasons; their weights add up to the log odds of the score.
+
+    Args:
+        in_short: parts that only one name has say nothing: a father is mostly told of by his given name alone.
+    """
     one, other = (named_parts(name) for name in sorted((left, right)))
     if not one or not other:
         return NOTHING_TO_COMPARE
-    reasons = _best(one, other)
+    reasons = _best(one, other, in_short=in_short)
     weight = max(-WEIGHTS.most, min(WEIGHTS.most, _weight(reasons)))
     return NameScore(1.0 / (1.0 + math.exp(-weight)), weight, tuple(reasons))
 

@@ -15,7 +15,7 @@ from datetime import date
 from connector.matching.names import NOTHING_TO_COMPARE, NameScore, explain_names
 from connector.matching.reasons import Reason
 
-__all__ = ["LEVELS", "Interval", "Level", "PersonFacts", "Place", "Score", "score_people"]
+__all__ = ["A_CHILD", "LEVELS", "Interval", "Level", "PersonFacts", "Place", "Score", "score_people"]
 
 Place = tuple[str, ...]
 """P-codes from the country down: ("AF", "AF21", "AF2105"). As deep as is known."""
@@ -42,7 +42,7 @@ class PersonFacts:
         birth: the interval of birth, whatever calendar it was told in.
         sex: `male` or `female`; anything else says nothing.
         places: of origin, of residence, where last seen.
-        relation: the person's relation to the one who seeks, a code of the forms.
+        relation: what the person is to the one who seeks, a code of the forms; `A_CHILD` for a registered child.
         father: the father's name. mother: the mother's.
         separation: when the family was separated.
     """
@@ -84,11 +84,16 @@ LEVELS: dict[str, tuple[Level, ...]] = {
     "sex": (Level(0.98, 0.5), Level(0.02, 0.5)),
     # levels of p-codes in common: none, country, province, district, anything below
     "place": (Level(0.06, 0.40), Level(0.19, 0.50), Level(0.25, 0.08), Level(0.30, 0.018), Level(0.20, 0.002)),
-    # same relation, another one
-    "relation": (Level(0.85, 0.2), Level(0.15, 0.8)),
+    # what a person is to those who look: the same to both; sought as son, sister, cousin … and registered as a child;
+    # something else (one man is a brother and a husband); sought as mother, uncle … and registered as a child
+    "relation": (Level(0.35, 0.12), Level(0.35, 0.25), Level(0.27, 0.38), Level(0.03, 0.25)),
     # years between the intervals of separation: overlapping, up to 1, 3, more
     "separation": (Level(0.75, 0.2), Level(0.12, 0.1), Level(0.08, 0.2), Level(0.05, 0.5)),
 }
+A_CHILD = "child"
+"""What a registered child is to whoever may look for it."""
+_MAY_BE_A_CHILD = frozenset({"son", "daughter", "brother", "sister", "grandchild", "cousin"})
+_HARDLY_A_CHILD = frozenset({"mother", "father", "husband", "wife", "grandparent", "uncle", "aunt", "fiance"})
 _YEAR = 365.25
 _LONGEST_YEAR = 366  # so that 2009 and 2012 lie no more than two years apart
 _BIRTH_GAPS = (1.0, 2.0, 5.0)
@@ -126,11 +131,26 @@ def _birth(one: Interval, other: Interval) -> Reason:
 def _sex(one: str, other: str) -> Reason | None:
     if not {one, other} <= _SEXES:
         return None
-    return _same_or_not("sex", one == other)
+    return (
+        Reason("sex.agrees", LEVELS["sex"][0].weight)
+        if one == other
+        else Reason("sex.differs", LEVELS["sex"][1].weight)
+    )
 
 
-def _same_or_not(fact: str, same: bool) -> Reason:
-    return Reason(f"{fact}.agrees" if same else f"{fact}.differs", LEVELS[fact][0 if same else 1].weight)
+def _relation(one: str, other: str) -> Reason | None:
+    """Only relations that tell something of age or place in the family; *another relative* says nothing."""
+    related = _MAY_BE_A_CHILD | _HARDLY_A_CHILD
+    if A_CHILD in (one, other):
+        said = other if one == A_CHILD else one
+        if said not in related:
+            return None
+        code, level = ("relation.fits", 1) if said in _MAY_BE_A_CHILD else ("relation.apart", 3)
+    elif {one, other} <= related:
+        code, level = ("relation.agrees", 0) if one == other else ("relation.differs", 2)
+    else:
+        return None
+    return Reason(code, LEVELS["relation"][level].weight)
 
 
 def _levels_in_common(one: Place, other: Place) -> int:
@@ -155,7 +175,7 @@ def _separation(one: Interval, other: Interval) -> Reason:
 
 
 def _parent(fact: str, one: str, other: str) -> Reason | None:
-    weight = explain_names(one, other).weight
+    weight = explain_names(one, other, in_short=True).weight
     if weight is None:
         return None
     held = max(_LEAST_OF_PARENT, min(_MOST_OF_PARENT, weight * _PARENT_SHARE))
@@ -173,7 +193,7 @@ def _beside_names(one: PersonFacts, other: PersonFacts) -> list[Reason | None]:
         _birth(one.birth, other.birth) if one.birth and other.birth else None,
         _sex(one.sex, other.sex) if one.sex and other.sex else None,
         _place(one.places, other.places) if one.places and other.places else None,
-        _same_or_not("relation", one.relation == other.relation) if one.relation and other.relation else None,
+        _relation(one.relation, other.relation) if one.relation and other.relation else None,
         _parent("father", one.father, other.father) if one.father and other.father else None,
         _parent("mother", one.mother, other.mother) if one.mother and other.mother else None,
         _separation(one.separation, other.separation) if one.separation and other.separation else None,

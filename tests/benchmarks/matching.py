@@ -1,9 +1,11 @@
-"""How long matching takes: `python -m tests.benchmarks.matching [how many people …]`.
+"""How long matching takes and whom it finds: `python -m tests.benchmarks.matching [--postgres] [how many people …]`.
 
-Synthetic people alone: names drawn from the table of common names and as often from made-up words, in Arabic or Latin
-letters, with a year of birth, a sex and a district. Each question is a person of the index in another spelling, a year
-off; `found` is how many of them are among the candidates. Times are waited and, as the machine may have other work,
-of the processor. Peak memory is that of the whole process.
+Synthetic people alone: half of the names from the table of common names, half made up after the patterns of Arabic
+names (fa'il, fa'iil, maf'ul …), in Arabic or Latin letters, in two to four parts, with a year of birth, a sex and a
+district. Each question is a person who is filed, in another spelling, a year off. Told are the processor's seconds, as
+the machine may have other work; what a question waits for on PostgreSQL is waited time. `shares` is how many of those
+asked for share an opened drawer with the question, `short` how many are on the short list, `scored` how many get the
+full score, `found` how many of them score enough; `others` is how many more candidates a question has.
 """
 
 from __future__ import annotations
@@ -12,17 +14,32 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
+from itertools import product
+from pathlib import Path
 
-from connector.matching import Interval, PersonFacts
-from connector.matching.index import Index
+from connector.filing import Filing, InMemory
+from connector.matching import Interval, PersonFacts, score_people
 
-_QUESTIONS = 300
-_LEAST = 0.5
-_ARABIC = dict(zip("abdfhjklmnqrstwyz", "ابدفهجكلمنقرستويز", strict=True))
+QUESTIONS = 300
+LEAST = 0.5
+_MOST = 60
 Name = tuple[Sequence[str], Sequence[str]]  # spellings in Arabic, in Latin letters
+_CONSONANTS = [
+    ("ب", "b"), ("ت", "t"), ("ج", "j dj g"), ("ح", "h"), ("خ", "kh"), ("د", "d"), ("ر", "r"), ("ز", "z"), ("س", "s ss"),
+    ("ش", "sh ch"), ("ع", "a"), ("غ", "gh"), ("ف", "f"), ("ق", "q k"), ("ك", "k"), ("ل", "l"), ("م", "m"), ("ن", "n"),
+]  # fmt: skip
+_PATTERNS = [  # Arabic, and Latin spellings: 1 2 3 are the consonants of the root
+    ("1ا23", "1a2i3 1aa2i3 1a2e3"),
+    ("12ي3", "1a2i3 1a2ee3 1a2iy3"),
+    ("م12و3", "ma12ou3 ma12u3 ma12oo3"),
+    ("123ان", "1a23an 1e23an 1a23ane"),
+    ("12و3ي", "1a2ou3i 1a2u3y 1a2oo3i"),
+    ("ال12ا3ي", "al1a2a3i el1a2a3i al-1a2aa3y"),
+]
 
 
 def names(dice: random.Random, made_up: int) -> tuple[list[Name], list[float]]:
@@ -35,12 +52,18 @@ def names(dice: random.Random, made_up: int) -> tuple[list[Name], list[float]]:
             known.append((arabic.split(), latin.split()))
             weights.append(0.08 / 3 ** int(rank))
     common = sum(weights)
-    for _ in range(made_up):
-        consonants = dice.choices("bdfhjklmnqrstwyz", k=dice.randint(3, 5))
-        latin = "".join(one + dice.choice(("a", "i", "u", "aa")) for one in consonants)
-        known.append((["".join(_ARABIC[one] for one in consonants)], [latin, latin.replace("aa", "a")]))
+    for root in dice.sample(list(product(_CONSONANTS, _CONSONANTS, _CONSONANTS, _PATTERNS)), made_up):
+        *consonants, (arabic, latin) = root
+        known.append(([_written(arabic, consonants, dice)], [_written(one, consonants, dice) for one in latin.split()]))
         weights.append(common / made_up)
     return known, weights
+
+
+def _written(pattern: str, root: Sequence[tuple[str, str]], dice: random.Random) -> str:
+    for place, (arabic, latin) in enumerate(root, 1):
+        letter = dice.choice(latin.split()) if pattern.isascii() else arabic
+        pattern = pattern.replace(str(place), letter)
+    return pattern
 
 
 def person(dice: random.Random, pool: tuple[list[Name], list[float]]) -> tuple[list[Name], PersonFacts]:
@@ -63,33 +86,77 @@ def retold(dice: random.Random, chosen: list[Name], facts: PersonFacts) -> Perso
     return told(dice, chosen, year, facts.sex, int(facts.places[0][2][2:]))
 
 
+@dataclass(frozen=True)
+class Question:
+    """A person who is filed, by the number of their submission, as somebody else tells of them."""
+
+    submission: int
+    filed: PersonFacts
+    asked: PersonFacts
+
+
+class Crowd:
+    """*count* people, always the same, and questions for some of them."""
+
+    def __init__(self, count: int) -> None:
+        self._dice, self._count = random.Random(count), count
+        self._pool = names(self._dice, 20_000)
+        self.questions: list[Question] = []
+
+    def __iter__(self) -> Iterator[tuple[int, PersonFacts]]:
+        every = max(1, self._count // QUESTIONS)
+        for submission in range(1, self._count + 1):
+            chosen, facts = person(self._dice, self._pool)
+            if submission % every == 0 and len(self.questions) < QUESTIONS:
+                self.questions.append(Question(submission, facts, retold(self._dice, chosen, facts)))
+            yield submission, facts
+
+
 def measure(count: int) -> str:
-    dice = random.Random(count)
-    pool = names(dice, 20_000)
-    index = Index()
-    asked: list[tuple[int, PersonFacts]] = []
-    every = max(1, count // _QUESTIONS)
+    """The embedded tier."""
+    filing, crowd, before = InMemory(), Crowd(count), resident()
     building = 0.0
-    for number in range(count):
-        chosen, facts = person(dice, pool)
-        if number % every == 0 and len(asked) < _QUESTIONS:
-            asked.append((number, retold(dice, chosen, facts)))
+    for submission, facts in crowd:
         begun = time.thread_time()
-        index.add(facts)
+        filing.file(submission, [("sought", 1, facts)])
         building += time.thread_time() - begun
-    waited, worked, found = [], [], 0
-    for number, facts in asked:
-        begun, begun_work = time.perf_counter(), time.thread_time()
-        candidates = index.search(facts, _LEAST)
-        waited.append(time.perf_counter() - begun)
-        worked.append(time.thread_time() - begun_work)
-        found += number in {one.person for one in candidates}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return (
-        f"{count:>9} people  built in {building:6.1f} s of processor  peak {peak:5.0f} MB  found {found / len(asked):.3f}  "
-        f"query p50/p99 {_of(waited, 0.5):.0f}/{_of(waited, 0.99):.0f} ms, of processor "
-        f"{_of(worked, 0.5):.0f}/{_of(worked, 0.99):.0f} ms"
-    )
+    grown, times = resident() - before, asked(filing, crowd, time.thread_time)
+    stages = _stages(filing, crowd)
+    return f"{count:>9} people  built in {building:6.1f} s  {times}  {resident():5.0f} MB ({grown:.0f} of people)  {stages}"
+
+
+def asked(filing: Filing, crowd: Crowd, clock: Callable[[], float]) -> str:
+    took, found, others = [], 0, 0
+    for one in crowd.questions:
+        begun = clock()
+        places = [place.submission for place, _ in filing.search(one.asked, LEAST, _MOST)]
+        took.append(clock() - begun)
+        found += one.submission in places
+        others += len(places) - (one.submission in places)
+    many = len(crowd.questions)
+    slowest = f"query p50/p99 {_of(took, 0.5):.0f}/{_of(took, 0.99):.0f} ms"
+    return f"{slowest}  found {found / many:.3f}  others {others / many:.2f}"
+
+
+def _stages(filing: InMemory, crowd: Crowd) -> str:
+    """Where those who are not found are lost."""
+    index = filing._index
+    shares = short = scored = enough = 0
+    for one in crowd.questions:
+        person = filing._first[one.submission] - 1
+        shares += person in index._shared(one.asked)
+        ordered = [number for number, _ in index.likely(one.asked)]
+        short += person in ordered
+        scored += person in ordered[:60]
+        enough += score_people(one.asked, one.filed).value >= LEAST
+    parts = {"shares": shares, "short": short, "scored": scored, "would score enough": enough}
+    return "  ".join(f"{name} {value / len(crowd.questions):.3f}" for name, value in parts.items())
+
+
+def resident() -> float:
+    """Megabytes of the process in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def _of(seconds: list[float], share: float) -> float:

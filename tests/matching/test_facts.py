@@ -35,6 +35,19 @@ def test_a_registration_tells_of_the_child_and_its_parents() -> None:
     assert "female" == _one(people, Role.MOTHER).facts.sex
 
 
+@pytest.mark.parametrize(
+    ("relation", "sex", "parent"),
+    [("son", "female", "mother"), ("daughter", "male", "father"), ("husband", "female", "")],
+)
+def test_who_looks_for_a_child_is_its_parent(relation: str, sex: str, parent: str) -> None:
+    """The enquirer's name stands for the mother's or father's, by sex; what the person is to them is kept."""
+    sought = {**SOUGHT, "sought/s_relation": relation}
+    facts = _one(people_of(record("tracing_request", REQUEST, sought=(sought,), enq_sex=sex)), Role.SOUGHT).facts
+    assert (relation, {parent: "سلمى يوسف الحمصي"} if parent else {}) == (
+        facts.relation, {name: told for name in ("mother", "father") if (told := getattr(facts, name))},
+    )  # fmt: skip
+
+
 def test_nobody_of_a_referral_or_a_service_is_ever_told_of() -> None:
     """Matching must not find the woman in the shelter: no such record tells of anybody, whatever is in it."""
     for form in ("referral", "service_delivery"):

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from connector.matching import Interval, PersonFacts, score_people
-from connector.matching.people import LEVELS
+from connector.matching.people import A_CHILD, LEVELS
 
 
 def year(number: int) -> Interval:
@@ -63,6 +63,23 @@ def test_a_fact_that_differs_lowers_the_score(change: dict[str, object], code: s
     assert code in codes(SOUGHT, changed)
     assert score_people(SOUGHT, changed).value < score_people(SOUGHT, FOUND).value
     assert code not in codes(SOUGHT, unknown)
+
+
+@pytest.mark.parametrize(
+    ("relation", "expected"),
+    [("son", "fits"), ("cousin", "fits"), ("husband", "apart"), ("grandparent", "apart"), ("other_family", None)],
+)
+def test_a_registered_child_is_hardly_a_husband(relation: str, expected: str | None) -> None:
+    """Who is sought as a son may be the child that was registered, who is sought as a husband hardly."""
+    told = codes(replace(SOUGHT, relation=relation), replace(FOUND, relation=A_CHILD))
+    assert ({f"relation.{expected}"} if expected else set()) == {code for code in told if code.startswith("relation")}
+
+
+def test_a_parent_told_of_in_short_is_the_same_parent() -> None:
+    """The given name of the father alone agrees with his full name, and another one differs."""
+    short = replace(FOUND, father="غلام سخی")
+    assert "father.agrees" in codes(replace(SOUGHT, father="Ghulam Sakhi Karimi Herati"), short)
+    assert "father.differs" in codes(replace(SOUGHT, father="Abdul Wali Karimi Herati"), short)
 
 
 def test_the_nearer_the_places_the_higher() -> None:
