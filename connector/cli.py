@@ -27,13 +27,16 @@ from connector.commands.forms import forms
 from connector.commands.match import match
 from connector.commands.partner import partner
 from connector.commands.password import password
+from connector.commands.phone import phone
+from connector.commands.place import accounts_of, at_branch, at_server, place, writing
 from connector.commands.policy import policy
+from connector.commands.publication import publication
 from connector.commands.purge import purge
 from connector.commands.receipt import receipt
 from connector.commands.referral import referral
 from connector.commands.report import report
 from connector.commands.second_tier import migrate, work
-from connector.commands.shell import case_of
+from connector.commands.shell import case_of, code
 from connector.errors import KeyUnavailable, Misconfigured, Refused, SilahError
 from forms.errors import FormError
 
@@ -354,7 +357,9 @@ def queue_show(flow: Pipeline, id_: str, json_: bool) -> None:
 
 
 def _unknown_delivery(id_: str) -> Refused:
-    return Refused("queue.unknown", f"delivery {id_}", "`silah queue list` shows the ids that can be named.")
+    from connector.releasing import unknown
+
+    return unknown(id_)
 
 
 @queue.command("replay")
@@ -374,19 +379,11 @@ def queue_replay(flow: Pipeline, ids: tuple[str, ...]) -> None:
 @_with_pipeline
 def queue_release(flow: Pipeline, id_: str, user: str) -> None:
     """Release a waiting delivery by name; asks for that user's second factor (on standard input when there is no terminal)."""
-    _users(flow).prove(user, _code())
-    refused = flow.ledger.release(id_, user)
-    if refused == "unknown":
-        raise _unknown_delivery(id_)
-    if refused:
-        raise Refused("release.same_user", f"delivery {id_}", "The second release is another person's.")
+    from connector.releasing import release
+
+    _users(flow).prove(user, code())
+    release(flow, id_, user)
     click.echo(f"{id_} was released by {user}")
-
-
-def _code() -> str:
-    if sys.stdin.isatty():
-        return str(click.prompt("Second factor (6 digits)", hide_input=True)).strip()
-    return sys.stdin.readline().strip()
 
 
 @queue.command("discard")
@@ -436,10 +433,10 @@ def _known_target(flow: Pipeline, target: str) -> None:
 @_with_pipeline
 def preview(flow: Pipeline, root_id: str, target: str, json_: bool) -> None:
     """Exactly what a target would receive of a submission, and why the rest is held back."""
-    from connector.previews import explain
+    from connector.previews import look
 
     _known_target(flow, target)
-    told = explain(flow, case_of(flow, root_id), target)
+    told = look(flow, case_of(flow, root_id), target, _actor())
     if json_:
         _print_json(told)
         return
@@ -526,11 +523,27 @@ def user() -> None:
 @click.option(
     "--role", type=click.Choice(["case_worker", "supervisor", "headquarters", "dpo", "admin"]), default="case_worker"
 )
+@at_branch
+@writing
+@at_server
 @as_json
 @_with_pipeline
-def user_add(flow: Pipeline, name: str, role: str, json_: bool) -> None:
+def user_add(
+    flow: Pipeline,
+    name: str,
+    role: str,
+    branch: str | None,
+    collector: str | None,
+    account: tuple[str, ...],
+    json_: bool,
+) -> None:
     """Add a user; prints the address for their authenticator, once."""
+    from connector.ledger.posts import Posts
+
+    held = accounts_of(flow, account)
     uri = _users(flow).add(name, role, _actor())
+    if branch or collector or held:
+        Posts(flow.ledger).place(name, _actor(), branch=branch, collector=collector, accounts=held)
     if json_:
         secret = uri.partition("secret=")[2].partition("&")[0]
         _print_json({"name": name, "role": role, "otpauth": uri, "secret": secret})
@@ -576,6 +589,9 @@ main.add_command(restore)
 main.add_command(match)
 main.add_command(referral)
 user.add_command(password)
+user.add_command(place)
+main.add_command(phone)
+main.add_command(publication)
 main.add_command(partner)
 main.add_command(report)
 

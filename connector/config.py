@@ -113,7 +113,7 @@ class Server(FormKey):
     attachments_wait: Duration = timedelta(minutes=10)
     files_url: str | None = None  # where a Central that keeps files in S3 storage sends us for them
     timeout: Duration = timedelta(seconds=60)
-    empty_after: Duration | None = None  # kobo: delete there what was delivered and backed up this long ago
+    empty_after: Duration | None = None  # delete there what was delivered and backed up this long ago
     may_be_clear: tuple[str, ...] = ()  # forms that may come in unencrypted although they have a key
     forms: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     form_keys: Mapping[str, FormKey] = Field(default_factory=dict)
@@ -122,12 +122,6 @@ class Server(FormKey):
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         return value if value is None else _http_url(value)
-
-    @model_validator(mode="after")
-    def _can_empty(self) -> Server:
-        if self.empty_after and self.type != "kobo":
-            raise ValueError("`empty_after` is for a kobo server alone; on ODK Central delete by hand")
-        return self
 
 
 class Target(_Section):

@@ -106,7 +106,8 @@ class Submission:
     *root_id* (a bare uuid, never changed by an edit) names the submission; *instance_id* names the version.
     *answers* are keyed by the question's full path; a repeat is a tuple of such mappings. *encrypted* says that the
     answers are those of an envelope (its XML is *envelope*) and not of a person; *fault* is the code of why the answers
-    may not be used although they were read.
+    may not be used although they were read. *sender* is the account that sent it first, as its server names accounts;
+    None when it tells none (a public form).
     """
 
     server: str
@@ -122,6 +123,7 @@ class Submission:
     encrypted: bool = False
     envelope: bytes | None = field(default=None, repr=False)
     fault: str | None = None
+    sender: str | None = None
 
     @property
     def record_id(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connector.disclosure import Waiting, Withheld
 from connector.ledger.candidates import has_likely_duplicate
+from connector.ledger.care import Care
 from connector.ledger.flow import Case
 from connector.model import JSON
 from connector.pipeline import Pipeline
@@ -18,6 +19,13 @@ def explain(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
     told = _explained(flow, case, target)
     warns = has_likely_duplicate(flow.ledger, case.id)
     return {**told, "warnings": ["matching.likely_duplicate"]} if warns else told
+
+
+def look(flow: Pipeline, case: Case, target: str, who: str) -> dict[str, JSON]:
+    """`explain` for a person: what they see is somebody's data, and the audit says who looked at whose (R21)."""
+    told = explain(flow, case, target)
+    Care(flow.ledger).note("seen", who, {"what": "preview", "version": case.version}, case.record_id, target)
+    return told
 
 
 def _explained(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from getpass import getuser
@@ -71,6 +72,13 @@ def case_of(flow: Pipeline, root_id: str) -> Case:
         advice = "Give `meta/rootUuid` of a submission that has been pulled."
         raise Refused("record.unknown", f"root id {root_id}", advice)
     return case
+
+
+def code() -> str:
+    """The second factor of whoever is named: asked for, or one line on standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Second factor (6 digits)", hide_input=True)).strip()
+    return sys.stdin.readline().strip()
 
 
 def read_object(file: Path) -> Mapping[str, object]:

@@ -9,10 +9,11 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
-from connector.dashboard import figures, matches, referrals, session
+from connector import releasing
+from connector.dashboard import figures, matches, publications, referrals, session
 from connector.dashboard import pages as common
 from connector.dashboard.blueprint import age, error_page, pages
-from connector.dashboard.desk import Desk
+from connector.dashboard.desk import Desk, desk
 from connector.dashboard.roles import Right, may
 from connector.dashboard.showing import Reader
 from connector.ledger.sign_in import SignedIn
@@ -20,7 +21,7 @@ from connector.pipeline import Pipeline
 from connector.words import LANGUAGES, OWN_NAMES, RIGHT_TO_LEFT, Language, explained, is_explained, is_known, said
 from forms.tables import load
 
-PAGES = (common, matches, referrals, figures)  # each puts its pages into the blueprint as it is imported
+PAGES = (common, matches, referrals, figures, publications)  # each puts its pages into the blueprint as it is imported
 _MENU = (
     ("flow", Right.FLOW), ("week", Right.CASE), ("matches", Right.MATCH), ("referrals", Right.REFERRALS),
     ("figures", Right.FIGURES), ("policy", Right.POLICY), ("audit", Right.AUDIT),
@@ -48,6 +49,8 @@ def _context() -> dict[str, object]:
     language, reads = session.language(), session.as_read()
     user: SignedIn | None = getattr(g, "user", None)
     menu = [(name, url_for(f"dashboard.{name}")) for name, right in _MENU if user and may(user.role, right)]
+    if user and may(user.role, Right.RELEASE) and releasing.publishing(desk().flow):
+        menu.append(("publications", url_for(publications.PAGE)))
     return {
         "t": lambda key, **filled: said(language, key, **filled),
         "word": lambda kind, code: said(language, f"{kind}:{code}") if is_known(f"{kind}:{code}") else code,

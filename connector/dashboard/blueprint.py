@@ -6,6 +6,7 @@ import base64
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
@@ -22,6 +23,10 @@ PAGE = 50
 _MOST_REASON = 200
 _MOST_DIGITS = 18
 _HOUR, _DAY = 60, 1440  # minutes
+_WHY_NOT = {
+    "release.same_user": "act:same_user", "release.own_record": "act:own_record",
+    "release.other_branch": "act:other_branch", "release.one_person_branch": "act:one_person_branch",
+}  # fmt: skip
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -53,6 +58,15 @@ def proven() -> bool:
         flash("sign:locked" if refused.code == "user.locked" else "act:bad_code")
         return False
     return True
+
+
+def released(word: Callable[[], None]) -> str:
+    """What became of somebody's word that something may go, as a key of the catalogue."""
+    try:
+        word()
+    except Refused as refused:
+        return _WHY_NOT.get(refused.code, "act:refused")
+    return "act:done"
 
 
 def paper(html: str) -> Response:

@@ -9,8 +9,9 @@ from datetime import timedelta
 from flask import abort, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from connector import releasing
 from connector.dashboard import session as door
-from connector.dashboard.blueprint import PAGE, after, back, pages, proven, reason
+from connector.dashboard.blueprint import PAGE, after, back, pages, proven, reason, released
 from connector.dashboard.desk import case_code, desk, lines, received
 from connector.dashboard.roles import Right
 from connector.dashboard.showing import DIGITS
@@ -20,7 +21,7 @@ from connector.ledger.flow import Case
 from connector.ledger.overview import Item
 from connector.ledger.preferences import Preferences, prefer, preferences_of
 from connector.model import JSON
-from connector.previews import explain
+from connector.previews import look
 from connector.transforms.dates import Calendar
 from connector.words import LANGUAGES
 from forms.policy import policy as policy_of
@@ -148,10 +149,7 @@ def preview(record_id: str) -> ResponseReturnValue:
     if desk().record(found) is None:
         flash("act:refused")
         return _case_page(found)
-    told = explain(desk().flow, found, target)
-    detail: dict[str, JSON] = {"what": "preview", "version": found.version}
-    desk().overview.note(Entry("seen", door.user().name, found.record_id, target, detail))
-    return _case_page(found, told)
+    return _case_page(found, look(desk().flow, found, target, door.user().name))
 
 
 @pages.post("/cases/<record_id>/release/<id_>")
@@ -163,8 +161,7 @@ def release(record_id: str, id_: str) -> ResponseReturnValue:
         abort(404)
     if not proven():
         return redirect(url_for("dashboard.case", record_id=record_id))
-    refused_as = desk().ledger.release(id_, who)
-    flash({None: "act:done", "same_user": "act:same_user"}.get(refused_as, "act:refused"))
+    flash(released(lambda: releasing.release(desk().flow, id_, who)))
     return redirect(url_for("dashboard.case", record_id=record_id))
 
 

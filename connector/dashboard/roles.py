@@ -30,7 +30,8 @@ _CASE_WORK = frozenset(
 RIGHTS: Mapping[str, frozenset[Right]] = {
     "case_worker": _CASE_WORK,
     "supervisor": _CASE_WORK | {Right.MEND, Right.POLICY, Right.EXPORT, Right.SERVERS},
-    "headquarters": frozenset({Right.FLOW, Right.POLICY, Right.FIGURES, Right.EXPORT, Right.REFERRALS, Right.SERVERS}),
+    "headquarters": _CASE_WORK - {Right.IDENTITY, Right.REFER, Right.MATCH}
+    | {Right.POLICY, Right.EXPORT, Right.SERVERS},
     "dpo": frozenset({Right.FLOW, Right.CASE, Right.IDENTITY, Right.POLICY, Right.FIGURES, Right.AUDIT}),
     "admin": frozenset({Right.FLOW, Right.CASE, Right.MEND, Right.POLICY, Right.AUDIT, Right.SERVERS}),
 }

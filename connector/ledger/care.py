@@ -221,9 +221,16 @@ class Care:
 
         self._ledger.database.write(job)
 
-    def note(self, event: str, actor: str, detail: Mapping[str, JSON], record_id: str | None = None) -> None:
+    def note(
+        self,
+        event: str,
+        actor: str,
+        detail: Mapping[str, JSON],
+        record_id: str | None = None,
+        target: str | None = None,
+    ) -> None:
         """One row of the audit."""
-        entry = Entry(event, actor, record_id, detail=detail)
+        entry = Entry(event, actor, record_id, target, detail)
         self._ledger.database.write(lambda connection: audit.append(connection, self._ledger.now(), entry))
 
     def _remove(self, table: SqlTable, where: ColumnElement[bool], *, dry_run: bool) -> int:

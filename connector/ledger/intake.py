@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from connector.keys import DataKey
-from connector.ledger import audit
+from connector.ledger import audit, senders
 from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds
 from connector.ledger.deliveries import close_open, make_delivery, new_delivery
@@ -27,11 +27,17 @@ class Intake(Part):
 
         def job(connection: Connection) -> int:
             changed = _Batch(self, connection, routes).store(batch)
+            senders.keep(connection, self._sent(batch))
             for some in chunks(done):
                 connection.execute(update(receipts).where(receipts.c.id.in_(some)).values(state="read", error=None))
             return changed
 
         return self.database.write(job)
+
+    def _sent(self, batch: Sequence[Prepared]) -> dict[str, str]:
+        """Record id -> the mark of the account that sent it, where the server tells one."""
+        sent = [one.submission for one in batch if one.submission.sender]
+        return {one.record_id: senders.mark(self.sender_key, one.server, one.sender or "") for one in sent}
 
 
 class _Batch:

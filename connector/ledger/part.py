@@ -29,6 +29,7 @@ class Part:
         self.now = now
         self._secret = vault.ledger_secret(database, master)
         self.fact_book = FactBook(self.derive("facts of figures"))
+        self.sender_key = self.derive("accounts of senders")  # of the marks in senders.py
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one *purpose* that stay the same when the master key is rotated."""

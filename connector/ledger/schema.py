@@ -414,3 +414,29 @@ preferences = Table(
     Column("calendar", String, nullable=False, default=""),
     Column("digits", String, nullable=False, default=""),
 )
+
+# Who sent what, and who works where (connector/ledger/senders.py, connector/ledger/posts.py): accounts on form servers
+# stand as keyed marks that can be looked up and not read
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("record_id", String, primary_key=True),
+    Column("mark", String, nullable=False, index=True),
+)
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("name", String, ForeignKey("users.name"), primary_key=True),
+    Column("branch", String),  # 3 digits; empty: the whole society
+    Column("collector", String),  # the code this person writes into forms
+)
+
+user_accounts = Table(
+    "user_accounts",
+    metadata,
+    Column("mark", String, primary_key=True),  # one account, one person
+    Column("server", String, nullable=False),
+    Column("name", String, ForeignKey("users.name"), nullable=False, index=True),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,6 +39,7 @@ from connector.ledger.schema import (
     versions,
     withdrawals,
 )
+from connector.ledger.senders import is_own_word
 from connector.ledger.values import Approval, Due
 from connector.model import JSON, Action
 
@@ -82,14 +83,16 @@ class Sending(Part):
 
     def approval(self, delivery: Due) -> Approval:
         """Who said that a due delivery may go, and what was taken back."""
-        if not delivery.spoken_of:
-            return Approval(delivery.approved, frozenset(), frozenset())
+        if not delivery.spoken_of and not delivery.approved:
+            return Approval(form_server=False, users=frozenset(), withdrawn=frozenset())
         return self.approvals(delivery.submission_id, delivery.version, delivery.target)
 
     def approvals(self, submission_id: int, version: int, target: str) -> Approval:
         """The same for any version and target."""
         with self.database.reading() as connection:
-            return _approval(connection, submission_id, version, target)
+            given = _approval(connection, submission_id, version, target)
+            own_word = given.form_server and is_own_word(connection, self.sender_key, submission_id)
+        return replace(given, form_server=False) if own_word else given
 
     def has_open(self, submission_id: int) -> bool:
         """Whether anything of this submission is still to be sent."""

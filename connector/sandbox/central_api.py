@@ -67,10 +67,16 @@ def log_out(token: str) -> Response:
     sent = request.authorization
     ended = (sent.token if sent else None) or "" if token == "current" else token  # noqa: S105 - a name, no secret
     found = store().session(ended)
-    if found is None or (found.actor.id != actor.id and actor.id not in store().admins):
+    if found is None or not (found.actor.id == actor.id or _may_end(actor, found.actor)):
         raise forbidden()
     del store().sessions[ended]
     return success()
+
+
+def _may_end(actor: Actor, other: Actor) -> bool:
+    """An admin ends anybody's session, a project's manager those of its devices."""
+    project = store().projects.get(other.project or 0)
+    return store().may(actor, "session.end", project)
 
 
 @api.get("/v1/users/current")
@@ -83,6 +89,18 @@ def current_user() -> Response:
     if extended():
         told |= {"verbs": store().verbs(actor), "preferences": {"site": {}, "projects": {}}}
     return answer(told)
+
+
+@api.get("/v1/users")
+def users() -> Response:
+    """Accounts: all for an admin, for others the one whose whole address they know."""
+    everyone = [one for one in store().actors.values() if one.type == "user"]
+    asked = request.args.get("q", "")
+    if store().may(caller(), "user.list"):
+        shown = [one for one in everyone if asked.casefold() in (one.email or "").casefold()]
+    else:
+        shown = [one for one in everyone if asked and asked.casefold() == (one.email or "").casefold()]
+    return answer([_user(one) for one in shown])
 
 
 @api.post("/v1/users")
@@ -126,6 +144,23 @@ def project(project: int) -> Response:
     if extended():
         told["verbs"] = store().verbs(caller(), found)
     return answer(told)
+
+
+@api.get("/v1/projects/<int:project>/app-users")
+def devices(project: int) -> Response:
+    """The project's app users with their tokens; a revoked one has none."""
+    found = project_for(project, "field_key.list")
+    tokens = {one.actor.id: one.token for one in store().sessions.values()}
+    mine = [one for one in store().actors.values() if one.project == found.id]
+    return answer([{"projectId": project, **actor_json(one), "token": tokens.get(one.id)} for one in mine])
+
+
+@api.get("/v1/projects/<int:project>/assignments")
+def assignments(project: int) -> Response:
+    """Who has which role on the project."""
+    numbers = {role.system: role.id for role in ROLES}
+    held = project_for(project, "assignment.list").rights
+    return answer([{"actorId": actor, "roleId": numbers[role]} for actor, role in held.items()])
 
 
 @api.post("/v1/projects/<int:project>/app-users")

@@ -20,6 +20,20 @@ class Rights:
     mark: str
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What was taken from an account whose phone is lost, and what could not be.
+
+    *senders* are the names under which the server's submissions tell of that account (`Submission.sender`); *taken*
+    counts rights or tokens that were taken now; *left* are codes of what stays open, each with its section in
+    docs/errors.md.
+    """
+
+    senders: tuple[str, ...]
+    taken: int
+    left: tuple[str, ...] = ()
+
+
 class FormServer(Protocol):
     """A form server as the flow sees it. Every method but `bell` calls the server and raises `ServerError`."""
 
@@ -54,3 +68,9 @@ class FormServer(Protocol):
 
     def set_on_hold(self, form_id: str, order: int, *, on_hold: bool) -> None:
         """Marks a submission as on hold, or takes that mark away. A person's decision is never written by us."""
+
+    def senders(self, account: str) -> tuple[str, ...]:
+        """The names under which submissions tell of *account* (`Submission.sender`); none when nobody is called that."""
+
+    def revoke(self, account: str) -> Revoked:
+        """Takes *account*'s way in to our forms, as far as the server's interface allows. Doing it again is harmless."""

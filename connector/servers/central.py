@@ -31,7 +31,7 @@ from connector.errors import Misconfigured, NotASubmission, ServerError
 from connector.model import JSON, Answers, AttachmentRef, Bell, Listed, Review, Submission, bare_uuid
 from connector.outbound import Answer as HttpAnswer
 from connector.outbound import Caller, Unreachable
-from connector.servers import Rights
+from connector.servers import Revoked, Rights
 from connector.transforms.xml_answers import NotXml, answers_in, parse
 
 _PAGE = 1000
@@ -68,6 +68,7 @@ class _System(_Wire):
     state: str | None = Field(None, alias="reviewState")
     edits: int = 0
     files: int = Field(0, alias="attachmentsPresent")
+    submitter: str | None = Field(None, alias="submitterId")
     form_version: str | None = Field(None, alias="formVersion")
 
 
@@ -129,6 +130,25 @@ class _User(_Wire):
     id: int
 
 
+class _AppUser(_Wire):
+    """A telephone's way in. *token* is None once it was revoked."""
+
+    id: int
+    name: str = Field(alias="displayName")
+    token: str | None = None
+
+
+class _Account(_Wire):
+    id: int
+    email: str | None = None
+    name: str = Field("", alias="displayName")
+
+
+class _Assignment(_Wire):
+    actor: int = Field(alias="actorId")
+    role: int = Field(alias="roleId")
+
+
 class _LoggedIn(_Wire):
     token: str
 
@@ -151,6 +171,9 @@ _FIELDS = TypeAdapter(list[_Field])
 _AUDITS = TypeAdapter(list[_Audit])
 _USER = TypeAdapter(_User)
 _SESSION = TypeAdapter(_LoggedIn)
+_APP_USERS = TypeAdapter(list[_AppUser])
+_ACCOUNTS = TypeAdapter(list[_Account])
+_ASSIGNMENTS = TypeAdapter(list[_Assignment])
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +292,60 @@ class Central:
         """The file of the version that names it; *order* is not needed, the reference is whole."""
         return self._door.file(f"{self._places[form_id].path}/submissions/{attachment.ref}")
 
-    def delete(self, form_id: str, orders: Sequence[int]) -> None:  # noqa: ARG002
-        advice = "Delete them on ODK Central by hand; it keeps them for 30 days."
-        raise ServerError("central.deletes_nothing", f"server {self.name}", advice, permanent=True)
+    def delete(self, form_id: str, orders: Sequence[int]) -> None:
+        """Into Central's trash, which it empties itself after 30 days; needs the role Project Manager."""
+        for order in orders:
+            path = self._address(form_id, self._row_at(form_id, order).id)
+            answer = self._door.ask(path, method="DELETE")
+            if answer.status == 403:  # noqa: PLR2004 (RFC 9110: forbidden)
+                advice = "Give our account the role Project Manager, or take `empty_after` away."
+                raise ServerError("central.may_not_delete", f"server {self.name}", advice)
+            if not answer.ok and answer.status != 404:  # noqa: PLR2004 (somebody else has deleted it)
+                raise _refused(self.name, answer.status, answer.retry_after)
+
+    def senders(self, account: str) -> tuple[str, ...]:
+        """Submissions carry numbers: those of the app users of that name, and of the web user with that e-mail."""
+        numbers = [account] if account.isdecimal() else []
+        numbers += [str(one.id) for project in self._projects() for one in self._phones(project, account)]
+        return tuple(dict.fromkeys([*numbers, *map(str, self._people(account))]))
+
+    def revoke(self, account: str) -> Revoked:
+        """Ends the tokens of the app users of that name, and takes the roles of the web user with that e-mail, on the
+        projects of our forms; needs the role Project Manager. An app user stays listed, with its history."""
+        try:
+            ended = [done for project in self._projects() for done in self._revoke_in(project, account)]
+            return Revoked(self.senders(account), sum(ended), () if all(ended) else ("phone.no_right",))
+        except ServerError as error:
+            if error.code in _NOT_FOR_US:
+                return Revoked((), 0, ("phone.not_seen",))
+            raise
+
+    def _projects(self) -> list[str]:
+        return sorted({place.project for place in self._places.values()})
+
+    def _revoke_in(self, project: str, account: str) -> list[bool]:
+        at, people = f"/v1/projects/{project}", self._people(account)
+        tokens = [one.token for one in self._phones(project, account) if one.token]
+        roles = self._door.read(f"{at}/assignments", _ASSIGNMENTS) if people else []
+        ways = [f"/v1/sessions/{quote(token, safe='')}" for token in tokens]
+        ways += [f"{at}/assignments/{one.role}/{one.actor}" for one in roles if one.actor in people]
+        return [self._ended(way) for way in ways]
+
+    def _phones(self, project: str, account: str) -> list[_AppUser]:
+        found = self._door.read(f"/v1/projects/{project}/app-users", _APP_USERS)
+        return [one for one in found if account in {one.name, str(one.id)}]
+
+    def _people(self, account: str) -> list[int]:
+        """Numbers of the web user with that e-mail."""
+        found = self._door.read("/v1/users", _ACCOUNTS, {"q": account}) if "@" in account else []
+        return [one.id for one in found if (one.email or "").casefold() == account.casefold()]
+
+    def _ended(self, path: str) -> bool:
+        """Whether a token or a role was taken; False where our account may not."""
+        answer = self._door.ask(path, method="DELETE")
+        if answer.status not in {200, 403}:
+            raise _refused(self.name, answer.status, answer.retry_after)
+        return answer.ok
 
     def _form_of(self, xml: str) -> str | None:
         """Our form whose id is that of the record's root; only the first tag is looked at."""
@@ -366,6 +440,7 @@ class Central:
             review=review,
             encrypted=encrypted,
             envelope=xml if encrypted else None,
+            sender=row.system.submitter,
         )
 
     def _answers(self, form_id: str, xml: bytes) -> tuple[Answers, str | None, bool]:

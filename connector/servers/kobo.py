@@ -10,15 +10,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from connector.config import Server
 from connector.errors import NotASubmission, ServerError
 from connector.model import JSON, Answer, AttachmentRef, Bell, Listed, Review, Submission, bare_uuid
 from connector.outbound import Answer as HttpAnswer
 from connector.outbound import Caller, Unreachable
-from connector.servers import Rights
+from connector.servers import Revoked, Rights
 from connector.servers.odk_encryption import MOST_ENVELOPE
 
 _PAGE = 1000
@@ -35,6 +36,9 @@ _META = frozenset({"_id", "_uuid", "formhub/uuid", "__version__", "meta/instance
     "_validation_status", "_submitted_by", "_tags", "_notes", "_supplementalDetails", "_version_", "_bamboo_dataset_id"})  # fmt: skip
 _ENCRYPTED = "encryptedXmlFile"
 _MOST_ATTACHMENT = 50 * 1024 * 1024
+_ANONYMOUS = "AnonymousUser"
+_NO_CONTENT, _GONE = 204, 404  # a permission goes with the one it rests on
+_NOT_REVOKED = {403: "phone.no_right", 409: "phone.owner"}
 
 
 class _Wire(BaseModel):
@@ -79,6 +83,7 @@ class _Full(_Row):
     submitted: datetime = Field(default_factory=lambda: datetime.now(UTC), alias="_submission_time")
     version: str | None = Field(None, alias="__version__")
     attachments: list[_Attachment] = Field(default_factory=list, alias="_attachments")
+    sender: str | None = Field(None, alias="_submitted_by")
 
 
 class _Page(_Wire):
@@ -88,6 +93,22 @@ class _Page(_Wire):
 
 class _Permission(_Wire):
     codename: str
+
+
+class _Assignment(_Wire):
+    """One permission of one account, both named by their addresses."""
+
+    url: str
+    user: str
+    permission: str
+
+    @property
+    def account(self) -> str:
+        return unquote(_last(self.user))
+
+    @property
+    def codename(self) -> str:
+        return _last(self.permission)
 
 
 class _Asset(_Wire):
@@ -211,6 +232,53 @@ class Kobo:
         path = f"/api/v2/assets/{self._assets[form_id]}/data/bulk/"
         self._call("DELETE", path, {"payload": {"submission_ids": list(orders)}})
 
+    def senders(self, account: str) -> tuple[str, ...]:
+        """A submission carries the account's name as it is."""
+        return (account,)
+
+    def revoke(self, account: str) -> Revoked:
+        """Takes every permission of *account* on our projects; for that ours needs 'manage project' on them."""
+        ended = [self._revoke_on(asset, account) for asset in self._assets.values()]
+        left = dict.fromkeys(code for one in ended for code in one.left)
+        return Revoked((account,), sum(one.taken for one in ended), tuple(left))
+
+    def _revoke_on(self, asset: str, account: str) -> Revoked:
+        path = f"/api/v2/assets/{asset}/permission-assignments/"
+        held = self._assignments(path)
+        open_to_all = any(one.account == _ANONYMOUS and one.codename == "add_submissions" for one in held)
+        left = ["phone.public_form"] if open_to_all else []
+        taken = 0
+        for one in held:
+            if one.account == account:
+                status = self._status("DELETE", f"{path}{_last(one.url)}/")
+                taken += status == _NO_CONTENT
+                left += [_NOT_REVOKED[status]] if status in _NOT_REVOKED else []
+        if not taken and not left and not self._manages(asset):
+            left.append("phone.not_seen")
+        return Revoked((account,), taken, tuple(dict.fromkeys(left)))
+
+    def _manages(self, asset: str) -> bool:
+        """Only who manages a project is shown everybody's permissions."""
+        seen = _Asset.model_validate(self._json(f"/api/v2/assets/{asset}/")).effective_permissions or []
+        return any(one.codename == "manage_asset" for one in seen)
+
+    def _assignments(self, path: str) -> list[_Assignment]:
+        """A bare list, not a page."""
+        try:
+            return TypeAdapter(list[_Assignment]).validate_json(self._get(path, {"format": "json"}).body)
+        except ValidationError:
+            raise _strange(self.name) from None
+
+    def _status(self, method: str, path: str) -> int:
+        """What became of a change; raises for all but what a permission's end can be answered with."""
+        try:
+            answer = self._http.call(method, path)
+        except Unreachable as error:
+            raise _unreachable(self.name, error) from None
+        if answer.status not in {_NO_CONTENT, _GONE, *_NOT_REVOKED}:
+            raise _refused(self.name, answer.status, answer.retry_after)
+        return answer.status
+
     def _submission(self, form_id: str, row: Mapping[str, object]) -> Submission:
         try:
             told = _Full.model_validate(row)
@@ -229,6 +297,7 @@ class Kobo:
             review=_review(told.validation),
             encrypted=_ENCRYPTED in row,
             envelope=self._envelope(form_id, told.id) if _ENCRYPTED in row else None,
+            sender=told.sender or None,
         )
 
     def _envelope(self, form_id: str, order: int) -> bytes:
@@ -260,6 +329,11 @@ class Kobo:
         if not answer.ok:
             raise _refused(self.name, answer.status, answer.retry_after)
         return answer
+
+
+def _last(address: str) -> str:
+    """The last part of an address's path: the name of what it stands for."""
+    return urlsplit(address).path.rstrip("/").rpartition("/")[2]
 
 
 def _queries(orders: Sequence[int]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from connector.config import FormKey, Server
 from connector.errors import NotASubmission, ServerError, SilahError
 from connector.model import JSON, Answers, AttachmentRef, Bell, Listed, Review, Submission, bare_uuid
-from connector.servers import FormServer, Rights
+from connector.servers import FormServer, Revoked, Rights
 from connector.servers.odk_encryption import (
     SUBMISSION,
     Decrypted,
@@ -102,6 +102,12 @@ class Unsealing:
 
     def delete(self, form_id: str, orders: Sequence[int]) -> None:
         self._inner.delete(form_id, orders)
+
+    def senders(self, account: str) -> tuple[str, ...]:
+        return self._inner.senders(account)
+
+    def revoke(self, account: str) -> Revoked:
+        return self._inner.revoke(account)
 
     def read(self, form_id: str, orders: Sequence[int]) -> list[Submission]:
         """Those that wait for a file are left out, as if they had not arrived."""

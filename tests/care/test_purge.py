@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select
 
 from connector.dispatch.embedded import Dispatcher
-from connector.errors import Misconfigured
 from connector.ledger.care import Care
 from connector.ledger.schema import attempts, receipts, versions
 from connector.purging import Purged, purge
@@ -197,16 +196,12 @@ def test_without_the_right_nothing_is_lost(node: Node, fill_in: FillIn) -> None:
     assert 1 == node.flow.ledger.account("kobo", "tracing_request").delivered
 
 
-def test_emptying_is_off_by_default_and_not_for_central(node: Node, fill_in: FillIn) -> None:
+def test_emptying_is_off_by_default(node: Node, fill_in: FillIn) -> None:
     """Nothing is deleted on a form server unless somebody wrote so."""
     node.take_in(fill_in(request()))
     node.clock.forward(days=1000)
     Care(node.flow.ledger).backed_up(node.clock())
-    assert 0 == purge(node.flow, "test").on_server
-    node.close()
-    node.server = {"type": "central", "empty_after": "14d", "forms": {"tracing_request": "1/tracing_request"}}
-    with pytest.raises(Misconfigured):
-        _ = node.flow
+    assert (0, 1) == (purge(node.flow, "test").on_server, len(node.kobo.submissions(node.asset)))
 
 
 def test_the_dispatcher_purges_on_its_timer(node: Node, fill_in: FillIn) -> None:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from connector import config as configuration
 from connector.app import assemble
+from connector.ledger.care import Care
+from connector.lost_phone import report
 from connector.pipeline import Pipeline, Swept
+from connector.purging import purge
 from connector.sandbox.central import CentralSandbox, serve
 from connector.sandbox.receiver import ReceiverApp
 from connector.sandbox.receiver import serve as serve_receiver
@@ -71,12 +75,16 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
     return converted, filled.record
 
 
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture(name="node")
-def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: tuple[str, bytes]) -> Iterator[Node]:
+def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: tuple[str, bytes], clock: Clock) -> Iterator[Node]:
     monkeypatch.setenv("CENTRAL_PASSWORD", "practice")
     monkeypatch.setenv("CENTRAL_HOOK", "hook-secret")
     xform, record = built
-    clock = Clock()
     sandbox = CentralSandbox(clock=clock)
     reviewer = sandbox.add_user("reviewer@example.org", admin=True)
     account = sandbox.add_user("connector@example.org")
@@ -88,7 +96,7 @@ def _node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: tuple[str, byt
     list(new_key(tmp_path / "keys" / "master.key"))
     central = {
         "type": "central", "url": running[0].url, "email": "connector@example.org",
-        "password_env": "CENTRAL_PASSWORD", "webhook_secret_env": "CENTRAL_HOOK",
+        "password_env": "CENTRAL_PASSWORD", "webhook_secret_env": "CENTRAL_HOOK", "empty_after": "14d",
         "forms": {FORM: f"{project}/{FORM}", "verification": f"{project}/verification"},
     }  # fmt: skip
     own, national = ({"type": "rest", "url": one.url + "/rfl", "accepts": [FORM]} for one in running[1:])
@@ -232,3 +240,55 @@ def _review_state(node: Node, root: str) -> str | None:
 
 def _swept(swept: Swept) -> tuple[int, int, str | None]:
     return swept.listed, swept.gone, swept.stopped
+
+
+def _send_as(node: Node, token: str) -> int:
+    """What Collect is answered when it sends the request with that app user's token."""
+    path = f"{node.place.url}/v1/key/{token}/projects/{node.place.project}/submission"
+    files = {"xml_submission_file": ("record.xml", node.record, "text/xml")}
+    return requests.post(path, files=files, headers={"X-OpenRosa-Version": "1.0"}, timeout=10).status_code
+
+
+def test_it_is_emptied_after_delivery_and_backup(node: Node, clock: Clock) -> None:
+    """Part 9, as on KoboToolbox: what all receivers have and a backup holds is deleted there; as a viewer nothing is lost."""
+    root = node.submit()
+    node.pull()
+    node.approve(root, node.place.reviewer)
+    node.pull()
+    clock.forward(days=15)
+    Care(node.flow.ledger).backed_up(clock())
+    node.place.sandbox.grant(node.place.project, node.place.account, "viewer")
+    assert 0 == purge(node.flow, "test").on_server
+    assert 1 == node.pull().listed
+    clock.forward(days=15)
+    Care(node.flow.ledger).backed_up(clock())
+    node.place.sandbox.grant(node.place.project, node.place.account, "manager")
+    assert 1 == purge(node.flow, "test").on_server
+    swept = node.pull()
+    assert (0, 0, None) == (swept.listed, swept.gone, swept.stopped)
+    assert 0 == node.flow.ledger.account("central", FORM).missing
+
+
+def test_a_lost_phone_is_locked_out(node: Node) -> None:
+    """Issue part 11: the app user's token ends, its history stays; what it sent is listed; a web user's role is taken."""
+    sandbox, project = node.place.sandbox, node.place.project
+    token = sandbox.add_device(project, FORM, name="Tablet 3")
+    assert 201 == _send_as(node, token)
+    node.pull()
+    web_user = sandbox.add_user("amal@example.org")
+    sandbox.grant(project, web_user, "viewer")
+
+    told = report(node.flow, "Tablet 3", None, "test")
+    assert ((1, ()), 1) == ((told.servers[0].taken, told.servers[0].left), len(told.sent))
+    assert 403 == _send_as(node, token)
+    again = report(node.flow, "Tablet 3", None, "test")
+    assert (0, 1) == (again.servers[0].taken, len(again.sent))
+    assert 1 == report(node.flow, "Amal@example.org", None, "test").servers[0].taken
+    assert 0 == report(node.flow, "Amal@example.org", None, "test").servers[0].taken
+
+
+def test_a_viewer_is_told_that_it_may_not_see(node: Node) -> None:
+    """Our account as a viewer: nothing is taken, and the report says what to do by hand."""
+    node.place.sandbox.grant(node.place.project, node.place.account, "viewer")
+    [one] = report(node.flow, "Tablet 3", None, "test").servers
+    assert (0, ["phone.not_seen"]) == (one.taken, [left.code for left in one.left])

@@ -1,0 +1,47 @@
+"""The page of publications: one person proposes, another confirms, each with their own code."""
+
+from __future__ import annotations
+
+import json
+
+from connector.ledger.releases import publications
+from tests.conftest import FillIn, Node
+from tests.dashboard.conftest import Person
+from tests.flow.test_flow import picture
+from tests.people import MARKS, request
+
+ADULT = {"enq_age": "34", "c_publish_photo_online": "yes", "enq_photo": "salma.jpg"}
+
+
+def test_two_people_publish_on_the_page(node: Node, people: dict[str, Person], fill_in: FillIn) -> None:
+    """R10: the page lets one propose and another confirm, names who did, and shows nobody's name or photo."""
+    node.targets["board"] = {"recipient": "public"}
+    node.urls["board"] = node.urls["ngo"]
+    node.close()
+    from webhooks.edge import create_app
+
+    app = create_app(node.flow)
+    for person in people.values():
+        person.client = app.test_client()
+    node.take_in(fill_in(request(ADULT)), {"salma.jpg": picture()})
+    [one] = publications(node.flow.ledger, ["board"])
+    first, second = people["case_worker"], people["supervisor"]
+    for person in (first, second, people["dpo"]):
+        person.sign_in()
+    assert 403 == people["dpo"].client.get("/publications").status_code
+
+    first.post(f"/publications/{one.id}/propose", code="000000")
+    assert "open" == publications(node.flow.ledger, ["board"])[0].state
+    first.post(f"/publications/{one.id}/propose", code=first.code())
+    first.post(f"/publications/{one.id}/confirm", code=first.code())
+    assert "proposed" == publications(node.flow.ledger, ["board"])[0].state
+    page = second.client.get("/publications").text
+    assert not [mark for mark in MARKS if mark in page]
+
+    second.post(f"/publications/{one.id}/decline", code=second.code(), reason="too early")
+    assert "open" == publications(node.flow.ledger, ["board"])[0].state
+    first.post(f"/publications/{one.id}/propose", code=first.code())
+    second.post(f"/publications/{one.id}/confirm", code=second.code())
+    node.dispatch()
+    [body] = node.received("ngo")
+    assert (1, False) == (len(body["attachments"]), "الحمصي" in json.dumps(body, ensure_ascii=False))
