@@ -51,9 +51,11 @@ def test_pairs_show_reasons_and_no_name_until_somebody_asks(stage: Stage, crew: 
         assert not [name for name in NAMES if name in page]
     shown = person.post(f"/matches/{id_}/names").text
     assert all(name in shown for name in NAMES[1:])
-    case, child = stage.cases["parked"], stage.cases["child"]
-    for record_id in (case.record_id, child.record_id):
-        assert ("match_seen", "case_worker") in events(stage.node, record_id)
+    pairs = Candidates(stage.node.flow.ledger)
+    one = pairs.one(id_)
+    assert one is not None
+    for side in (one.left, one.right):
+        assert ("match_seen", "case_worker") in events(stage.node, pairs.case(side.submission).record_id)
 
 
 def test_two_people_confirm_and_it_is_taken_back(stage: Stage, crew: dict[str, Person]) -> None:
