@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -41,7 +42,7 @@ from connector.transforms.record import Record
 from connector.transforms.referral import Referral
 from connector.transforms.registry import RECORDS, from_json, to_record
 from forms.errors import FormError
-from forms.policy import policy
+from forms.policy import Policy, policy
 
 log = logging.getLogger("silah.pipeline")
 
@@ -406,6 +407,18 @@ class Pipeline:
     def _keyed(self, text: str) -> str:
         return hmac.new(self._content_key, text.encode(), hashlib.sha256).hexdigest()
 
+    def reconsider(self, *, always: bool = False) -> bool:
+        """Lets the gate look again at what it held back, when policies, targets, agreements or Silah itself changed since
+        (or *always*); whether it does."""
+        return self.ledger.reconsider(self._gate_rests_on(), always=always)
+
+    def _gate_rests_on(self) -> str:
+        """A fingerprint of everything but the records that the gate decides by."""
+        audiences = [repr(self.audiences[name]) for name in sorted(self.audiences)]
+        policies = [_in_order(policy(form)) for form in RECORDS if self._routes[form]]
+        words = json.dumps([version("silah"), self.config.society, audiences, policies])
+        return hashlib.sha256(words.encode()).hexdigest()
+
     # Status back
 
     def report_back(self) -> int:
@@ -595,6 +608,12 @@ def _reviewed(one: Listed, known: Known | None) -> bool:
 
 def _same_version(read: Submission, listed: Listed | None) -> bool:
     return listed is not None and read.instance_id == listed.instance_id
+
+
+def _in_order(rules: Policy) -> JSON:
+    """A policy as text that is the same as long as it says the same."""
+    classes = {name: sorted(recipients) for name, recipients in rules.recipients_of.items()}
+    return [rules.form_id, rules.purpose, sorted(rules.line_of.items()), sorted(classes.items())]
 
 
 def clock() -> datetime:

@@ -162,7 +162,7 @@ class Node:
         """The same node after its process ended and began anew (with what `targets`, `server`, `extra` say now)."""
         self.close()
         flow = self.flow
-        flow.ledger.reconsider()
+        flow.reconsider()
         return flow
 
     def close(self) -> None:

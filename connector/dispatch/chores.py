@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+from connector.dispatch.timekeeper import LOOKS_EVERY, Timekeeper
 from connector.errors import SilahError
 from connector.pipeline import Pipeline
 from connector.purging import purge
+from forms.errors import FormError
 
 log = logging.getLogger("silah.dispatch")
 
@@ -25,7 +27,7 @@ class Says:
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
 
-    def error(self, error: SilahError) -> None:
+    def error(self, error: SilahError | FormError) -> None:
         now = time.monotonic()
         if now >= self._said.get(error.code, 0.0):
             self._said[error.code] = now + _SAYS_AGAIN
@@ -49,6 +51,7 @@ class Chores:
     ) -> None:
         self._pipeline, self._stopping, self._news, self._mine = pipeline, stopping, news, mine
         self._rung = threading.Event()
+        self._timekeeper = Timekeeper(pipeline)
         self.says = Says()
 
     def ring(self) -> None:
@@ -59,6 +62,7 @@ class Chores:
         """All of them, not yet started."""
         yield self.intake_thread()
         yield threading.Thread(target=self._reports, name="reports", daemon=True)
+        yield threading.Thread(target=self._clock, name="clock", daemon=True)
         if self._pipeline.config.retention.purge_every:
             yield threading.Thread(target=self._purges, name="purge", daemon=True)
         for server, config in self._pipeline.config.servers.items():
@@ -88,6 +92,18 @@ class Chores:
         if followed:
             self._news()
         return followed > 0
+
+    def look_at_clock(self) -> None:
+        """Once before anything is sent, then again and again; what the gate held back is looked at when there is cause."""
+        try:
+            self._timekeeper.look()
+        except (SilahError, FormError) as error:
+            self.says.error(error)
+
+    def _clock(self) -> None:
+        while not self._stopping.wait(LOOKS_EVERY):
+            if self._mine():
+                self.look_at_clock()
 
     def _reports(self) -> None:
         """Status back to the form servers, a while after something was parked or mended."""

@@ -74,7 +74,7 @@ class Dispatcher:
         self._threads = [schedule, *self._chores.threads()]
 
     def start(self) -> None:
-        self.pipeline.ledger.reconsider()
+        self._chores.look_at_clock()
         for thread in self._threads:
             thread.start()
 

@@ -77,7 +77,7 @@ class Worker:
         with self._pipeline.ledger.database.alone("lead") as held, contextlib.ExitStack() as leading:
             while not self._stopping.wait(LOOK_EVERY):
                 if held() and not self._leads.is_set():
-                    self._pipeline.ledger.reconsider()
+                    self._chores.look_at_clock()
                     leading.enter_context(self._led())
                     self._leads.set()
                 elif self._leads.is_set() and not held():

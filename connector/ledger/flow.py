@@ -16,6 +16,7 @@ from connector.ledger.queue import Queue
 from connector.ledger.receipts import Receipts
 from connector.ledger.sending import Sending
 from connector.ledger.submissions import Submissions
+from connector.ledger.timing import Timing
 from connector.ledger.values import Account, Approval, Case, Due, DueReceipt, Kept, Known, Prepared, QueueRow, Totals
 
 __all__ = [
@@ -23,5 +24,5 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Ledger(Receipts, Intake, Submissions, Sending, Queue, Accounts):
+class Ledger(Receipts, Intake, Submissions, Sending, Queue, Timing, Accounts):
     """Receipts, versions, deliveries and their audit. Every method is one transaction."""

@@ -142,20 +142,6 @@ class Queue(Part):
         with self.database.reading() as connection:
             return {row.target: row.reason or "" for row in connection.execute(select(pauses))}
 
-    def reconsider(self) -> None:
-        """Looks at everything withheld or waiting once more: policy, agreements or the clock may have changed."""
-        at = milliseconds(self.now())
-        self.database.write(
-            lambda c: (
-                c.execute(
-                    update(deliveries)
-                    .where(deliveries.c.state.in_(("withheld", "waiting")))
-                    .values(state="due", next_at=at)
-                )
-                and None
-            )
-        )
-
 
 def _queue_row(row: Row[Any]) -> QueueRow:
     reason = (

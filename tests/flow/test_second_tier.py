@@ -167,7 +167,7 @@ def test_the_ledger_moves_to_postgres(
 
     node.database = url
     write_config(node)
-    node.flow.ledger.reconsider()
+    node.flow.reconsider(always=True)
     node.take_in(fill_in(request({"paper_form_no": None})))
     assert [("delivered", None), ("delivered", None)] == node.states()
     assert 2 == len(node.received())

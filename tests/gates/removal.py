@@ -70,6 +70,15 @@ GATES = (
         "vanish guard", "connector/pipeline.py", "if len(fresh) > self._config.vanish_limit and not accept_gone:", "if False:",
         "tests/flow/test_pull.py",
     ),
+    Gate("a clock that jumped", "connector/dispatch/timekeeper.py", "        if gap:\n", "        if False:\n", "tests/flow/test_clock.py"),
+    Gate(
+        "one damaged row alone", "connector/pipeline.py", "            park_damaged(self.ledger, delivery.submission_id)",
+        "            raise", "tests/flow/test_faults.py",
+    ),
+    Gate(
+        "noted before it is sent", "connector/pipeline.py", "if not self.ledger.begin(delivery, self._content(ready)):",
+        "if False:", "tests/flow/test_crashes.py",
+    ),
     Gate("rights that changed", "connector/pipeline.py", '            return "rights"', "            return None", "tests/flow/test_pull.py"),
     Gate("gone holds the queue", "connector/ledger/deliveries.py", 'HELD = ("gone", "vanished")', "HELD = ()", "tests/flow/test_pull.py"),
     Gate(
