@@ -315,6 +315,13 @@ def _validity(consent: Consent, now: datetime) -> Withheld | None:
     return Withheld("consent.expired") if until < now.astimezone(_LATEST_ZONE).date() else None
 
 
+def consent_until(consent: Consent) -> date | None:
+    """The last day on which *consent* holds; None where none was given, or another basis holds."""
+    if consent.basis != "consent" or not consent.collected or consent.given_on is None:
+        return None
+    return consent.review_on or _a_year_after(consent.given_on)
+
+
 def _a_year_after(day: date) -> date:
     try:
         return day.replace(year=day.year + 1)

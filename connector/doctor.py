@@ -28,16 +28,19 @@ def examine(config: Config) -> list[Examined]:
     """Everything, in the order in which it is needed; raises what makes the rest impossible to look at."""
     flow = assemble(config)
     try:
-        return [
-            Examined(f"configuration {config.path}", ok=True),
-            _database(flow),
-            *_servers(flow),
-            *_targets(flow),
-            *_agreements(flow),
-            *_policies(flow),
-        ]
+        return list(look(flow))
     finally:
         flow.ledger.database.close()
+
+
+def look(flow: Pipeline) -> Iterator[Examined]:
+    """Everything of a flow that is there already."""
+    yield Examined(f"configuration {flow.config.path}", ok=True)
+    yield _database(flow)
+    yield from _servers(flow)
+    yield from _targets(flow)
+    yield from _agreements(flow)
+    yield from _policies(flow)
 
 
 def _database(flow: Pipeline) -> Examined:

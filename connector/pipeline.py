@@ -25,9 +25,9 @@ from pydantic import ValidationError
 from connector import disclosure
 from connector.attachments import Attachments
 from connector.config import Config
-from connector.disclosure import Approvals, Merged, Release, Stamp, Told, Waiting, Withheld
+from connector.disclosure import Approvals, Merged, Release, Stamp, Told, Waiting, Withheld, consent_until
 from connector.errors import Damaged, KeyUnavailable, ServerError, SilahError, TargetError, TransformError
-from connector.figures.facts import facts_of
+from connector.figures.facts import collector_of, facts_of
 from connector.ledger.candidates import merged_with, taken_back
 from connector.ledger.damage import park_damaged
 from connector.ledger.database import LedgerUnavailable
@@ -180,13 +180,30 @@ class Pipeline:
         try:
             record = to_record(submission)
         except TransformError as error:
-            return Prepared(submission, digest, approved, raw, None, (error.code, error.where))
+            return Prepared(
+                submission,
+                digest,
+                approved,
+                raw,
+                None,
+                (error.code, error.where),
+                collector=collector_of(submission.answers),
+            )
         except Exception as error:  # noqa: BLE001 (one submission that nobody foresaw must not stop the others)
             log.error("record.unreadable: %s in a submission of %s", type(error).__name__, submission.form_id)  # noqa: TRY400
-            return Prepared(submission, digest, approved, raw, None, ("record.unreadable", submission.form_id))
+            return Prepared(
+                submission,
+                digest,
+                approved,
+                raw,
+                None,
+                ("record.unreadable", submission.form_id),
+                collector=collector_of(submission.answers),
+            )
         stored = record.model_dump_json(exclude_defaults=True).encode()
         facts = facts_of(record, submission.submitted_at.date())
-        return Prepared(submission, digest, approved, raw, stored, facts=facts)
+        until = consent_until(record.consent)
+        return Prepared(submission, digest, approved, raw, stored, None, facts, until, collector_of(submission.answers))
 
     # Pull
 

@@ -321,20 +321,11 @@ def _publisher(
     name: str | None, token_env: str | None, project: str | None = None
 ) -> Iterator[tuple[Publisher, Server]]:
     """Who publishes to that server, with the token that was named."""
-    from connector.publishing import Publisher
-    from connector.servers.central_publishing import CentralForms
-    from connector.servers.kobo import Kobo
-    from connector.servers.kobo_publishing import KoboForms
+    from connector.hosts import publisher_of
 
     loaded = _config()
     chosen, server = _chosen(loaded, name)
-    token = _token(token_env)
-    if server.type == "central":
-        yield Publisher(CentralForms(chosen, server, token, project), server, public_url=loaded.public_url), server
-        return
-    host = KoboForms(chosen, server, token or str(server.secret("token")))
-    reader = Kobo(chosen, server).own_account() if token else host.account()
-    yield Publisher(host, server, public_url=loaded.public_url, reader=reader), server
+    yield publisher_of(loaded, chosen, _token(token_env), project), server
 
 
 def _token(variable: str | None) -> str | None:

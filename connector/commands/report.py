@@ -28,11 +28,13 @@ def report(start: str, end: str | None, format_: str, public: bool, out: Path | 
     from connector import config
     from connector.app import open_ledger
     from connector.figures import printing
+    from connector.recounting import recount
     from connector.reporting import figures
 
     loaded = config.load(click.get_current_context().find_root().params.get("config"))
     ledger = open_ledger(loaded)
     try:
+        recount(ledger)
         found = figures(loaded, ledger, _day(start, "--from"), _day(end, "--to"), public=public)
     finally:
         ledger.database.close()

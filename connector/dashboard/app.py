@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
 from connector import releasing
-from connector.dashboard import figures, matches, publications, referrals, session
+from connector.dashboard import figures, matches, publications, referrals, servers, session
 from connector.dashboard import pages as common
 from connector.dashboard.blueprint import age, error_page, pages
 from connector.dashboard.desk import Desk, desk
@@ -21,10 +21,11 @@ from connector.pipeline import Pipeline
 from connector.words import LANGUAGES, OWN_NAMES, RIGHT_TO_LEFT, Language, explained, is_explained, is_known, said
 from forms.tables import load
 
-PAGES = (common, matches, referrals, figures, publications)  # each puts its pages into the blueprint as it is imported
+# Each puts its pages into the blueprint as it is imported.
+PAGES = (common, matches, referrals, figures, publications, servers)
 _MENU = (
     ("flow", Right.FLOW), ("week", Right.CASE), ("matches", Right.MATCH), ("referrals", Right.REFERRALS),
-    ("figures", Right.FIGURES), ("policy", Right.POLICY), ("audit", Right.AUDIT),
+    ("figures", Right.FIGURES), ("policy", Right.POLICY), ("servers", Right.SERVERS), ("audit", Right.AUDIT),
 )  # fmt: skip
 
 

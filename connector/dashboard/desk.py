@@ -12,7 +12,8 @@ from flask import current_app
 from pydantic import BaseModel
 
 from connector.errors import Damaged
-from connector.ledger.candidates import Candidates
+from connector.ledger.candidates import DUPLICATE, Candidate, Candidates
+from connector.ledger.derived import Derived, Renewal
 from connector.ledger.flow import Account, Case, Ledger
 from connector.ledger.overview import Item, Overview, Step
 from connector.ledger.referrals import ReferralLedger, ReferralRow
@@ -21,6 +22,7 @@ from connector.ledger.users import Users
 from connector.model import JSON
 from connector.pipeline import Pipeline
 from connector.referrals.exchange import Exchange
+from connector.rounds import Rounds
 from connector.targets.wording import Wording, is_said_date
 from connector.transforms.record import Record
 from connector.transforms.registry import from_json
@@ -63,6 +65,8 @@ class Desk:
     referrals: ReferralLedger
     exchange: Exchange
     pairs: Candidates
+    derived: Derived
+    rounds: Rounds
     _accounts: dict[tuple[str, str], tuple[float, Account]] = field(default_factory=dict)
 
     @classmethod
@@ -71,7 +75,10 @@ class Desk:
         users = Users(ledger.database, ledger.master, ledger.now)
         door = SignIn(ledger.database, users, ledger.now)
         referrals = ReferralLedger(ledger.database, ledger.master, ledger.now)
-        return cls(flow, Overview(ledger), users, door, referrals, Exchange(flow.config, referrals), Candidates(ledger))
+        return cls(
+            flow, Overview(ledger), users, door, referrals, Exchange(flow.config, referrals), Candidates(ledger),
+            Derived(ledger), Rounds(flow),
+        )  # fmt: skip
 
     @property
     def ledger(self) -> Ledger:
@@ -108,6 +115,14 @@ class Desk:
         contact = _contact(record)
         safe = [cast("str | None", contact.get(name)) for name in ("phone_safe", "phone_safe_when", "do_not")]
         return ToDo(item, case_code(record), *safe)
+
+    def ending(self, within: timedelta, limit: int) -> list[tuple[Renewal, str | None]]:
+        """Consents that end soon, each with its case code."""
+        return [(one, case_code(self.record(one.case))) for one in self.derived.ending(within, limit)]
+
+    def likely_duplicates(self, limit: int) -> list[Candidate]:
+        """Records that may have been written down twice and that nobody has spoken of; ids alone."""
+        return self.pairs.page(("proposed", "confirmed_by_one"), None, limit, kind=DUPLICATE)[0]
 
     def record_of(self, submission_id: int, form: str, version: int) -> Record | None:
         """None when it was erased, or damaged: the rest of a page is shown all the same."""

@@ -11,22 +11,28 @@ from flask.typing import ResponseReturnValue
 
 from connector import releasing
 from connector.dashboard import session as door
-from connector.dashboard.blueprint import PAGE, after, back, pages, proven, reason, released
+from connector.dashboard.blueprint import PAGE, after, back, pages, paper, proven, reason, released
 from connector.dashboard.desk import case_code, desk, lines, received
 from connector.dashboard.roles import Right
 from connector.dashboard.showing import DIGITS
+from connector.disclosure import Release
 from connector.errors import Refused
 from connector.ledger.audit import Entry
 from connector.ledger.flow import Case
 from connector.ledger.overview import Item
 from connector.ledger.preferences import Preferences, prefer, preferences_of
 from connector.model import JSON
+from connector.papers.receipt import give
 from connector.previews import look
+from connector.targets.casefile import case_file
 from connector.transforms.dates import Calendar
 from connector.words import LANGUAGES
 from forms.policy import policy as policy_of
 
 _DAYS = 7
+_MOST_ARRIVALS = 300
+_SOON = timedelta(days=30)
+_FEW = 10
 
 
 @pages.get("/sign-in")
@@ -93,7 +99,7 @@ def flow() -> ResponseReturnValue:
     place = after()
     stuck = at.overview.stuck(place, PAGE + 1)
     return render_template(
-        "flow.html", accounts=at.accounts(), targets=at.targets(), days=at.overview.by_day(_DAYS),
+        "flow.html", accounts=at.accounts(), targets=at.targets(), days=at.derived.arrivals(_DAYS, _MOST_ARRIVALS),
         stuck=stuck[:PAGE], more=stuck[PAGE - 1].place if len(stuck) > PAGE else None,
         unreadable=at.overview.unreadable(PAGE) if place is None else [], now=at.ledger.now(),
     )  # fmt: skip
@@ -152,6 +158,31 @@ def preview(record_id: str) -> ResponseReturnValue:
     return _case_page(found, look(desk().flow, found, target, door.user().name))
 
 
+@pages.post("/cases/<record_id>/copy")
+@door.needs(Right.CASE)
+def copy(record_id: str) -> ResponseReturnValue:
+    """The person's copy, to print: who received what kind of data. That it was given is in the audit."""
+    wanted = request.form.get("language")
+    chosen = next((one for one in LANGUAGES if one == wanted), None)
+    return paper(give(desk().flow, _case(record_id), chosen, door.user().name))
+
+
+@pages.post("/cases/<record_id>/file")
+@door.needs(Right.IDENTITY)
+def file(record_id: str) -> ResponseReturnValue:
+    """The case file as a target would receive it, to print; photos stay out. The look is in the audit."""
+    found, target = _case(record_id), request.form.get("target", "")
+    if target not in desk().flow.targets:
+        abort(404)
+    shown = desk().flow.preview(found, target)[0] if desk().record(found) is not None else None
+    if not isinstance(shown, Release):
+        flash(f"code:{shown.reason}" if shown else "act:refused")
+        return redirect(url_for("dashboard.case", record_id=record_id))
+    detail: dict[str, JSON] = {"what": "case_file", "version": found.version}
+    desk().overview.note(Entry("seen", door.user().name, found.record_id, target, detail))
+    return paper(case_file(shown, door.language()).decode())
+
+
 @pages.post("/cases/<record_id>/release/<id_>")
 @door.needs(Right.RELEASE)
 def release(record_id: str, id_: str) -> ResponseReturnValue:
@@ -195,7 +226,8 @@ def week() -> ResponseReturnValue:
     call = {one.item.record_id: one for one in [*renew, *review] if one.safe_when or one.phone_safe or one.do_not}
     return render_template(
         "week.html", review=review, renew=renew, call=list(call.values()), referrals=at.referrals_due(PAGE),
-        now=at.ledger.now(),
+        ending=at.ending(_SOON, PAGE), duplicates=at.likely_duplicates(_FEW), now=at.ledger.now(),
+        back=at.referrals.came_back(at.ledger.now() - timedelta(days=_DAYS), PAGE),
     )  # fmt: skip
 
 
@@ -216,7 +248,7 @@ def policy() -> ResponseReturnValue:
         "policy.html", targets=at.flow.config.targets, audiences=at.flow.audiences,
         tables=[(form, policy_of(form).recipients_of) for form in forms],
         recipients=sorted({str(one.recipient) for one in at.flow.audiences.values()}),
-        withdrawn=at.overview.latest(("withdrawn",), today, PAGE),
+        withdrawn=at.overview.withdrawn(today, PAGE), today=at.ledger.now().date(), soon=_SOON,
     )  # fmt: skip
 
 

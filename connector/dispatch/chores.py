@@ -12,6 +12,7 @@ from connector.dispatch.timekeeper import LOOKS_EVERY, Timekeeper
 from connector.errors import SilahError
 from connector.pipeline import Pipeline
 from connector.purging import purge
+from connector.recounting import recount
 from forms.errors import FormError
 
 log = logging.getLogger("silah.dispatch")
@@ -19,6 +20,7 @@ log = logging.getLogger("silah.dispatch")
 LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
 _REPORT_EVERY = 5.0  # seconds
 _SAYS_AGAIN = 60.0  # seconds
+_REST = 0.2  # seconds between batches: intake goes first
 
 
 class Says:
@@ -63,6 +65,7 @@ class Chores:
         yield self.intake_thread()
         yield threading.Thread(target=self._reports, name="reports", daemon=True)
         yield threading.Thread(target=self._clock, name="clock", daemon=True)
+        yield threading.Thread(target=self._recount, name="recount", daemon=True)
         if self._pipeline.config.retention.purge_every:
             yield threading.Thread(target=self._purges, name="purge", daemon=True)
         for server, config in self._pipeline.config.servers.items():
@@ -124,6 +127,17 @@ class Chores:
                 purge(self._pipeline, "silah")
             except SilahError as error:
                 log.warning("%s while purging: %s", error.code, error.next_step)
+
+    def _recount(self) -> None:
+        """Once: what an older version did not work out, in small steps beside everything else."""
+        while not self._stopping.wait(LOOK_EVERY):
+            if not self._mine():
+                continue
+            try:
+                recount(self._pipeline.ledger, lambda: not self._stopping.wait(_REST))
+            except SilahError as error:
+                log.warning("%s while counting anew: %s", error.code, error.next_step)
+            return
 
     def _sweeps(self, server: str) -> None:
         """Pulls at start and on the timer, as soon as this process is the one that pulls."""

@@ -29,6 +29,7 @@ UNITS = ("events", "people", "participations")
 PARTICIPANTS = "contact.participants"
 SERVICES = "service_delivery"
 _REFERRAL = "referral"
+_COLLECTOR = "collector_code"
 SENT, RECEIVED = f"{_REFERRAL}.sent", f"{_REFERRAL}.received"
 
 _ASKED_FOR = frozenset({"tracing_request", "child_registration", "family_message", "referral"})
@@ -62,6 +63,11 @@ def facts_of(record: Record, read_on: date) -> tuple[Fact, ...]:
     if count is None or _refused(record):
         return ()
     return tuple(fact for fact in count(record, read_on) if fact.count)
+
+
+def collector_of(answers: Mapping[str, object]) -> str | None:
+    """Who took a form down, as a code, wherever the form asks it; also of a form that cannot be read."""
+    return next((str(code) for path, code in answers.items() if code and path.rpartition("/")[2] == _COLLECTOR), None)
 
 
 def _refused(record: Record) -> bool:

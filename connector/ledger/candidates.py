@@ -145,10 +145,14 @@ class Candidates:
             rows = connection.execute(query.order_by(candidates.c.strength.desc(), candidates.c.id)).all()
         return [_candidate(row) for row in rows]
 
-    def page(self, states: Sequence[str], after: tuple[int, str] | None, limit: int) -> tuple[list[Candidate], Paged]:
+    def page(
+        self, states: Sequence[str], after: tuple[int, str] | None, limit: int, kind: str | None = None
+    ) -> tuple[list[Candidate], Paged]:
         """Pairs in these states, the likeliest first, from the place *after* on; and the place where the next page
         begins, None at the end. Without those of a record that was erased or withdrawn."""
         query = select(candidates).where(candidates.c.state.in_(states), *_both_live())
+        if kind is not None:
+            query = query.where(candidates.c.kind == kind)
         if after is not None:
             strength, last = after
             level = and_(candidates.c.strength == strength, candidates.c.id > last)

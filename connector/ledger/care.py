@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy import Table as SqlTable
 
-from connector.ledger import audit
+from connector.ledger import audit, derived
 from connector.ledger.audit import Entry
 from connector.ledger.candidates import forget_pairs
 from connector.ledger.database import milliseconds, moment
@@ -103,6 +103,7 @@ class Care:
         )
         forget_pairs(connection, case.id)
         forget_people(connection, case.id)
+        derived.keep(connection, {case.id: None})
         told = self._tell(connection, row, milliseconds(now))
         values = {"state": "erased", "version": row.version + bool(told), "parked": None, "parked_at": None}
         connection.execute(

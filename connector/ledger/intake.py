@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from connector.keys import DataKey
-from connector.ledger import audit, senders
+from connector.ledger import audit, derived, senders
 from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds
 from connector.ledger.deliveries import close_open, make_delivery, new_delivery
@@ -48,6 +48,7 @@ class _Batch:
         self._routes = routes
         self._master = ledger.master
         self._fact_book = ledger.fact_book
+        self._collectors = ledger.collectors
         self._now = ledger.now()
         self._at = milliseconds(self._now)
 
@@ -91,6 +92,10 @@ class _Batch:
         if rows:
             self._connection.execute(insert(deliveries), rows)
         self._count(fresh)
+        derived.keep(self._connection, {ids[one.submission.record_id]: one.consent_until for one in fresh})
+        self._collectors.arrived(
+            self._connection, ((self._now, one.submission.form_id, one.collector) for one in fresh)
+        )
         audit.append_all(self._connection, self._now, [self._entry(one, 1) for one in fresh])
 
     def _count(self, readable: Sequence[Prepared]) -> None:
@@ -133,6 +138,8 @@ class _Batch:
         self._connection.execute(update(submissions).where(submissions.c.id == row.id).values(values))
         self._replace_version(row, version, one)
         self._count([one])
+        if one.fault is None:
+            derived.keep(self._connection, {row.id: one.consent_until})
         if row.state == "live" and one.fault is None:
             for target in self._routes(one.submission.form_id):
                 close_open(self._connection, row.id, target)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, or_, select
 
 from connector.ledger import audit as chain
 from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds, moment
 from connector.ledger.deliveries import HELD, OPEN
 from connector.ledger.flow import Ledger
-from connector.ledger.schema import audit, deliveries, submissions
+from connector.ledger.schema import audit, deliveries, submissions, withdrawals
 from connector.model import JSON
 
-_DAY_MS = 86_400_000
 Place = tuple[int, str]  # when it was made, and its id: where a page ends
 
 
@@ -85,15 +84,6 @@ class Overview:
                 for row in connection.execute(query)
             ]  # fmt: skip
 
-    def by_day(self, days: int) -> list[tuple[date, str, int]]:
-        """(day in UTC, form, how many first came in) of the last *days*."""
-        first = milliseconds(self._ledger.now() - timedelta(days=days - 1)) // _DAY_MS
-        day = (submissions.c.first_at - submissions.c.first_at % _DAY_MS).label("day")
-        query = select(day, submissions.c.form_id, func.count()).where(submissions.c.first_at >= first * _DAY_MS)
-        with self._database.reading() as connection:
-            rows = connection.execute(query.group_by(day, submissions.c.form_id).order_by(day.desc())).all()
-        return [(datetime.fromtimestamp(at / 1000, UTC).date(), form, count) for at, form, count in rows]
-
     def steps(self, record_id: str) -> list[Step]:
         """What happened to one record, oldest first."""
         return self._steps(audit.c.record_id == record_id, newest_first=False, limit=500)
@@ -102,6 +92,17 @@ class Overview:
         """The newest rows of the audit, of these events (none: of all)."""
         where = audit.c.at >= (milliseconds(since) if since else 0)
         return self._steps(and_(where, audit.c.event.in_(events)) if events else where, newest_first=True, limit=limit)
+
+    def withdrawn(self, since: datetime, limit: int) -> list[tuple[datetime, str, str]]:
+        """(when, record, recipient) of consents that were taken back since then, the newest first."""
+        query = (
+            select(withdrawals.c.at, submissions.c.record_id, withdrawals.c.recipient)
+            .join(submissions, submissions.c.id == withdrawals.c.submission_id)
+            .where(withdrawals.c.at >= milliseconds(since))
+            .order_by(withdrawals.c.at.desc(), submissions.c.id)
+        )
+        with self._database.reading() as connection:
+            return [(moment(at), record, recipient) for at, record, recipient in connection.execute(query.limit(limit))]
 
     def note(self, entry: Entry) -> None:
         """Writes a row of the audit: somebody saw or took something."""

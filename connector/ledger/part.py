@@ -8,6 +8,7 @@ from datetime import datetime
 from connector import keys
 from connector.keys import MasterKey
 from connector.ledger import vault
+from connector.ledger.collectors import CollectorBook
 from connector.ledger.database import Database
 from connector.ledger.figures import FactBook
 
@@ -30,6 +31,7 @@ class Part:
         self._secret = vault.ledger_secret(database, master)
         self.fact_book = FactBook(self.derive("facts of figures"))
         self.sender_key = self.derive("accounts of senders")  # of the marks in senders.py
+        self.collectors = CollectorBook(self.derive("codes of collectors"))
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one *purpose* that stay the same when the master key is rotated."""

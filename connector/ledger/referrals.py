@@ -718,6 +718,26 @@ class ReferralLedger:
         end = (rows[limit - 1].place, rows[limit - 1].id) if len(rows) > limit else None
         return [self._listed(row) for row in rows[:limit]], end
 
+    def came_back(self, since: datetime, limit: int) -> list[tuple[ReferralRow, Event]]:
+        """What partners did to referrals since then, the newest first; receipts are not among it."""
+        theirs = or_(
+            and_(referrals.c.direction == _OUT, referral_events.c.party == Party.OWNER),
+            and_(referrals.c.direction == _IN, referral_events.c.party == Party.REQUESTER),
+        )
+        events = referral_events.c
+        query = (
+            _rows()
+            .add_columns(
+                events.party, events.number, events.seen, events.deed, events.at, events.reason, events.outcome
+            )
+            .join(referral_events, events.referral_id == referrals.c.id)
+            .where(theirs, events.at >= milliseconds(since), events.deed != str(Deed.RECEIVE))
+            .order_by(events.at.desc(), referrals.c.id)
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query.limit(limit)).all()
+        return [(self._listed(row), _event(row)) for row in rows]
+
     def unsent(self) -> int:
         """How many messages no partner has acknowledged yet, parked ones included."""
         query = select(func.count()).select_from(referral_messages).where(referral_messages.c.state.in_(OPEN))

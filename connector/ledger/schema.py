@@ -404,6 +404,26 @@ sign_ins = Table(
     Column("epoch", Integer, nullable=False, default=0),  # grows when every session of this user ends
 )
 
+# What is worked out of records so that pages need not open them (connector/ledger/derived.py)
+
+derived = Table(
+    "derived",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True),
+    Column("consent_until", String),  # ISO 8601; empty where nothing ends
+)
+Index("derived_until", derived.c.consent_until)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("day", String, primary_key=True),  # ISO 8601, UTC, when it first came in
+    Column("form_id", String, primary_key=True),
+    Column("collector", String, primary_key=True),  # keyed hash of a code of the form
+    Column("sealed", LargeBinary, nullable=False),  # that code: it may lead to a volunteer
+    Column("count", Integer, nullable=False),
+)
+
 # How each user reads the dashboard (connector/ledger/preferences.py)
 
 preferences = Table(

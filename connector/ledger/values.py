@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from uuid import uuid5
 
 from connector.figures.facts import Fact
@@ -57,6 +57,8 @@ class Prepared:
     record: bytes | None
     fault: tuple[str, str] | None = None
     facts: tuple[Fact, ...] = ()  # what it counts as in the figures
+    consent_until: date | None = None  # the last day of the consent, where there is one
+    collector: str | None = None  # who took it down, as a code
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class Walk:
             "figures": ("supervisor", "/figures"),
             "policy": ("supervisor", "/policy"),
             "me": ("supervisor", "/me"),
+            "servers": ("admin", "/servers"),
             "audit": ("admin", "/audit"),
         }
 
