@@ -20,7 +20,7 @@ from connector.errors import NotASubmission
 from connector.ledger.database import LedgerUnavailable
 from connector.model import JSON
 from connector.pipeline import Pipeline
-from webhooks import metrics, partners
+from webhooks import answering, metrics, partners
 
 log = logging.getLogger("silah.webhooks")
 
@@ -76,6 +76,7 @@ def create_app(
     app.register_blueprint(edge)
     app.register_blueprint(metrics.blueprint(pipeline))
     app.register_blueprint(partners.blueprint(pipeline))
+    app.register_blueprint(answering.blueprint(pipeline))
     dashboard.register(app, pipeline)
     return app
 

@@ -10,8 +10,10 @@ import click
 from connector.commands.shell import actor, as_json, print_json, print_table, read_object, with_exchange
 
 if TYPE_CHECKING:
+    from connector.ledger.referrals import Partner
     from connector.referrals.exchange import Exchange
 
+_DUTY = click.option("--duty-number", help="The number of its duty desk: emergencies begin with a call.")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
@@ -33,25 +35,64 @@ def export(exchange: Exchange) -> None:
 @partner.command("add")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", required=True, help="What we call this partner; consent names it so.")
-@click.option("--duty-number", help="The number of its duty desk: emergencies begin with a call.")
+@_DUTY
+@click.option(
+    "--recipient", type=click.Choice(["authorities"]), help="authorities: a referral there waits for two named users."
+)
 @as_json
 @with_exchange
-def add(exchange: Exchange, file: Path, name: str, duty_number: str | None, json_: bool) -> None:
+def add(exchange: Exchange, file: Path, name: str, duty_number: str | None, recipient: str | None, json_: bool) -> None:
     """Pair with the node that FILE exports; read the fingerprint aloud to somebody you know there."""
+    _proper(name, "--name")
+    added = exchange.pair(read_object(file), name, duty_number, actor(), recipient)
+    if json_:
+        print_json({"name": added.name, "url": _url(added), "fingerprint": added.fingerprint})
+        return
+    click.echo(f"{added.name} at {_url(added)} was added. Its fingerprint, to be compared aloud:\n{added.fingerprint}")
+    click.echo(f"Ours, for them to compare:\n{exchange.keys.fingerprint}")
+
+
+@partner.command("by-hand")
+@click.argument("name")
+@click.option("--key", "keys", multiple=True, required=True, help="Its age key, age1…; several may be given.")
+@click.option("--folder", required=True, help="Where its encrypted files are put; relative to silah.toml.")
+@click.option("--language", type=click.Choice(["en", "ar", "fa", "fr"]), default="en", show_default=True)
+@_DUTY
+@click.option(
+    "--recipient", type=click.Choice(["authorities"]), help="authorities: a referral there waits for two named users."
+)
+@with_exchange
+def by_hand(
+    exchange: Exchange,
+    name: str,
+    keys: tuple[str, ...],
+    folder: str,
+    language: str,
+    duty_number: str | None,
+    recipient: str | None,
+) -> None:
+    """Add a partner without a system: it receives encrypted files and answers on a form or by a link."""
+    from connector.ledger.referrals import Terms
+    from connector.referrals.byhand import age_key
+
+    _proper(name, "NAME")
+    for key in keys:
+        age_key(key)
+    exchange.referrals.add_by_hand(name, Terms(recipient, keys, folder, language), duty_number, actor())
+    click.echo(f"{name} was added. Its files are put into {folder}.")
+
+
+def _proper(name: str, where: str) -> None:
     import re
 
     from connector.errors import Refused
 
     if not re.fullmatch(_NAME, name):
-        raise Refused("partner.bad_name", "--name", "Letters, digits, dots, hyphens and underscores; at most 64.")
-    added = exchange.pair(read_object(file), name, duty_number, actor())
-    if json_:
-        print_json({"name": added.name, "url": added.node.url, "fingerprint": added.fingerprint})
-        return
-    click.echo(
-        f"{added.name} at {added.node.url} was added. Its fingerprint, to be compared aloud:\n{added.fingerprint}"
-    )
-    click.echo(f"Ours, for them to compare:\n{exchange.keys.fingerprint}")
+        raise Refused("partner.bad_name", where, "Letters, digits, dots, hyphens and underscores; at most 64.")
+
+
+def _url(partner_: Partner) -> str:
+    return partner_.node.url if partner_.node else ""
 
 
 @partner.command("list")
@@ -63,12 +104,12 @@ def list_(exchange: Exchange, json_: bool) -> None:
     if json_:
         print_json(
             [
-                {"name": one.name, "url": one.node.url, "fingerprint": one.fingerprint, "duty_number": one.duty_number}
+                {"name": one.name, "url": _url(one), "fingerprint": one.fingerprint, "duty_number": one.duty_number}
                 for one in everyone
             ]
         )
         return
     print_table(
         ["name", "address", "fingerprint", "duty"],
-        [[one.name, one.node.url, one.fingerprint, one.duty_number or ""] for one in everyone],
+        [[one.name, _url(one) or "by hand", one.fingerprint, one.duty_number or ""] for one in everyone],
     )

@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connector.commands.shell import actor, as_json, plain_time, print_json, print_table, read_object, with_exchange
+from connector.commands.shell import (
+    actor,
+    as_json,
+    code,
+    plain_time,
+    print_json,
+    print_table,
+    read_object,
+    with_exchange,
+    with_flow,
+)
 
 if TYPE_CHECKING:
     from connector.ledger.referrals import Logged, ReferralRow, Shown
+    from connector.pipeline import Pipeline
     from connector.referrals.exchange import Exchange
+    from connector.words import Language
 
 _ID = click.argument("id_", metavar="ID")
 _REASON = click.option("--reason", help="Why, as a code of docs/referrals.md.")
@@ -220,6 +232,113 @@ def confirm(exchange: Exchange, id_: str, json_: bool) -> None:
 def retry(exchange: Exchange, id_: str) -> None:
     """Send what of a referral waits or was refused again now."""
     click.echo(f"{exchange.referrals.retry(id_, actor())} messages are due now")
+
+
+@referral.command("joint")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json
+@with_exchange
+def joint(exchange: Exchange, file: Path, json_: bool) -> None:
+    """Refer the case in FILE to several parties at once, each with a view of its own: all or none."""
+    rows = [one.row for one in exchange.joint(read_object(file), actor())]
+    if json_:
+        print_json([_row(one) for one in rows])
+        return
+    for row in rows:
+        click.echo(f"{row.id} ({row.case_code}) to {row.partner} is {row.state}")
+
+
+@referral.command("release")
+@_ID
+@click.option("--as", "user", required=True, help="The named user who releases it.")
+@with_exchange
+def release(exchange: Exchange, id_: str, user: str) -> None:
+    """Release a referral to authorities; two users are needed, each with the second factor (asked for)."""
+    from connector.errors import Refused
+    from connector.ledger.users import Users
+    from connector.releasing import MAY_RELEASE
+
+    ledger = exchange.referrals
+    users = Users(ledger.database, ledger.master, ledger.now)
+    users.prove(user, code())
+    if not any(one.name == user and one.role in MAY_RELEASE for one in users.all()):
+        raise Refused("release.role", f"user {user}", f"Release is for {', '.join(sorted(MAY_RELEASE))}.")
+    click.echo(f"{id_} is {ledger.release(id_, user)}")
+
+
+@referral.command("note")
+@click.argument("case_code")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_exchange
+def note(exchange: Exchange, case_code: str, file: Path) -> None:
+    """Keep the note in FILE on a case; it goes to the parties in its `readers` and to nobody else."""
+    kept = exchange.note(case_code, read_object(file), actor())
+    click.echo(f"kept; passed on to {kept.passed_on}" if kept.passed_on else "kept; nobody else reads it")
+
+
+@referral.command("notes")
+@click.argument("case_code")
+@as_json
+@with_exchange
+def notes(exchange: Exchange, case_code: str, json_: bool) -> None:
+    """The notes on a case: who wrote them, who reads them, decisions and owners; each look is audited."""
+    found = exchange.notes.of(case_code, actor())
+    if json_:
+        print_json(
+            [
+                {
+                    "id": n.id,
+                    "origin": n.origin,
+                    "actor": n.actor,
+                    "at": n.at,
+                    "readers": n.readers,
+                    **n.note.model_dump(mode="json"),
+                }
+                for n in found
+            ]
+        )
+        return
+    for one in found:
+        readers = ", ".join(one.readers) or ("nobody else" if one.origin == "own" else "")
+        click.echo(f"{plain_time(one.at)} {one.note.kind} of {one.origin} ({one.actor}); read by: {readers or 'us'}")
+        click.echo(one.note.text)
+        for line in one.note.decisions:
+            click.echo(f"  - {line.decision} [{line.owner}{f', until {line.due}' if line.due else ''}]")
+
+
+@referral.command("paper")
+@click.argument("case_code")
+@click.option(
+    "--language", type=click.Choice(["en", "ar", "fa", "fr"]), default="en", show_default=True, help="Of the page."
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page as HTML; default: standard output."
+)
+@with_flow
+def paper(flow: Pipeline, case_code: str, language: Language, out: Path | None) -> None:
+    """The sheet for the person: who works on the case and who reads what, in codes and kinds, without a name."""
+    from connector.referrals.client_paper import client_paper
+    from connector.referrals.exchange import exchange_of
+
+    page = client_paper(exchange_of(flow.config, flow.ledger, flow.tell), case_code, language)
+    if out is None:
+        click.echo(page, nl=False)
+    else:
+        out.write_text(page, encoding="utf-8")
+        click.echo(str(out))
+
+
+@referral.command("link")
+@_ID
+@as_json
+@with_exchange
+def link(exchange: Exchange, id_: str, json_: bool) -> None:
+    """A new link and code for a partner without a system; read the code aloud, older links of this referral end."""
+    made = exchange.link(id_, actor=actor())
+    if json_:
+        print_json({"url": made.url, "code": made.code, "until": made.until})
+        return
+    click.echo(f"{made.url}\nCode, by another way than the link: {made.code}\nUntil {plain_time(made.until)}")
 
 
 @referral.command("take-over")

@@ -22,11 +22,21 @@ from connector.errors import Refused, SilahError
 from connector.keys import DataKey, MasterKey
 from connector.ledger import audit
 from connector.ledger.audit import Entry
+from connector.ledger.case_notes import forget_notes, keep_note, share_note
 from connector.ledger.database import Database, milliseconds, moment
 from connector.ledger.directory import OWN, services_of
 from connector.ledger.referral_sources import Source, note_source, referral_of, source_of
-from connector.ledger.schema import node_keys, partners, referral_bodies, referral_events, referral_messages, referrals
-from connector.model import JSON, SILAH
+from connector.ledger.schema import (
+    node_keys,
+    partner_terms,
+    partners,
+    referral_bodies,
+    referral_events,
+    referral_messages,
+    referral_releases,
+    referrals,
+)
+from connector.model import JSON, SILAH, Recipient
 from connector.referrals.directory import Service
 from connector.referrals.directory import refusal as directory_refusal
 from connector.referrals.machine import (
@@ -45,11 +55,12 @@ from connector.referrals.machine import (
     stand,
 )
 from connector.referrals.messages import Disclosed, Message
-from connector.referrals.node import NodeKeys, PublicNode, new_keys, opened_keys, read_node
+from connector.referrals.node import NodeKeys, PublicNode, made_up_fingerprint, new_keys, opened_keys, read_node
 from connector.referrals.referral import Draft, Identity, Opening, PartnerConsent
 
 LONGEST_WAIT = timedelta(minutes=5)  # between attempts: an emergency is answered within hours
 OPEN = ("due", "parked")
+RELEASES_NEEDED = 2
 Paged = tuple[int, str] | None
 _OUT, _IN = "out", "in"
 _SIDES = {_OUT: Party.REQUESTER, _IN: Party.OWNER}
@@ -69,16 +80,31 @@ class OutOfOrder(SilahError):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What else holds for a partner: its class of recipient where that decides something (`authorities`); for one without
+    a node its age keys, the folder (as `silah.toml` means it) where its files are put, and its language."""
+
+    recipient: str | None = None
+    public_keys: tuple[str, ...] = ()
+    folder: str = ""
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
-    """Another node, under the name that this node gave it."""
+    """Somebody we exchange referrals with, under the name that this node gave it. *node* is None for one without a
+    system; its fingerprint is then made up here."""
 
     name: str
-    node: PublicNode
+    fingerprint: str
+    node: PublicNode | None
     duty_number: str | None
+    terms: Terms = Terms()
 
     @property
-    def fingerprint(self) -> str:
-        return self.node.fingerprint
+    def restricted(self) -> bool:
+        """A referral there needs explained risk, a purpose and two people."""
+        return self.terms.recipient == Recipient.AUTHORITIES
 
     @property
     def names(self) -> frozenset[str]:
@@ -175,7 +201,7 @@ class ReferralLedger:
 
     def __init__(self, database: Database, master: MasterKey, now: Callable[[], datetime]) -> None:
         self.database = database
-        self._master = master
+        self.master = master
         self.now = now
 
     # The node and its partners
@@ -190,10 +216,10 @@ class ReferralLedger:
         found = connection.execute(select(node_keys)).first()
         if found:
             return self._open_keys(found)
-        made, key = new_keys(), self._master.new_data_key()
+        made, key = new_keys(), self.master.new_data_key()
         connection.execute(
             insert(node_keys).values(
-                fingerprint=made.fingerprint, wrapped=self._master.wrap(key, "node"), key_id=self._master.key_id,
+                fingerprint=made.fingerprint, wrapped=self.master.wrap(key, "node"), key_id=self.master.key_id,
                 sealed=key.seal(made.sealed_form, f"node {made.fingerprint}"), made_at=milliseconds(self.now()),
             )
         )  # fmt: skip
@@ -201,9 +227,11 @@ class ReferralLedger:
         return made
 
     def _open_keys(self, row: Row[Any]) -> NodeKeys:
-        return opened_keys(self._master.unwrap(row.wrapped, "node").open(row.sealed, f"node {row.fingerprint}"))
+        return opened_keys(self.master.unwrap(row.wrapped, "node").open(row.sealed, f"node {row.fingerprint}"))
 
-    def add_partner(self, name: str, node: PublicNode, duty_number: str | None, actor: str) -> None:
+    def add_partner(
+        self, name: str, node: PublicNode, duty_number: str | None, actor: str, recipient: str | None = None
+    ) -> None:
         """Pairs with *node*; the same node again takes its new address. Raises `Refused` when the name is another's."""
 
         def job(connection: Connection) -> None:
@@ -217,21 +245,44 @@ class ReferralLedger:
             if not connection.execute(known.values(values)).rowcount:
                 at = milliseconds(self.now())
                 connection.execute(insert(partners).values(fingerprint=node.fingerprint, added_at=at, **values))
+            if recipient is not None:
+                keep_terms(connection, node.fingerprint, Terms(recipient))
             detail: dict[str, JSON] = {"fingerprint": node.fingerprint}
             audit.append(connection, self.now(), Entry("partner_added", actor, target=name, detail=detail))
             _wake(connection, node.fingerprint, milliseconds(self.now()))
 
         self.database.write(job)
 
+    def add_by_hand(self, name: str, terms: Terms, duty_number: str | None, actor: str) -> None:
+        """Adds a partner without a node, or changes its *terms*. Raises `Refused` when the name is a node's."""
+
+        def job(connection: Connection) -> None:
+            known = connection.execute(select(partners).where(partners.c.name == name)).first()
+            if known is not None and known.url:
+                raise Refused("partner.exists", f"partner {name}", "That name stands for a node: choose a new one.")
+            fingerprint = known.fingerprint if known else made_up_fingerprint()
+            if known is None:
+                at = milliseconds(self.now())
+                values = {"name": name, "url": "", "exported": "", "duty_number": duty_number, "added_at": at}
+                connection.execute(insert(partners).values(fingerprint=fingerprint, **values))
+            else:
+                same = partners.c.fingerprint == fingerprint
+                connection.execute(update(partners).where(same).values(duty_number=duty_number))
+            keep_terms(connection, fingerprint, terms)
+            audit.append(connection, self.now(), Entry("partner_added", actor, target=name, detail={"by_hand": True}))
+
+        self.database.write(job)
+
     def partners(self) -> list[Partner]:
         with self.database.reading() as connection:
-            return [_partner(row) for row in connection.execute(select(partners).order_by(partners.c.name))]
+            rows = connection.execute(_partners().order_by(partners.c.name))
+            return [_partner(row) for row in rows]
 
     def partner(self, name: str) -> Partner:
         """The partner of that name or fingerprint; raises `Refused`."""
         with self.database.reading() as connection:
             row = connection.execute(
-                select(partners).where(or_(partners.c.name == name, partners.c.fingerprint == name))
+                _partners().where(or_(partners.c.name == name, partners.c.fingerprint == name))
             ).first()
         if row is None:
             raise Refused(
@@ -241,17 +292,49 @@ class ReferralLedger:
 
     # What people here do
 
-    def open(self, draft: Draft, partner: Partner, actor: str) -> str:
-        """Keeps a new referral and asks for it to be sent; its id."""
+    def open(self, drafts: Sequence[tuple[Draft, Partner]], actor: str) -> list[str]:
+        """Keeps new referrals, all or none, and asks for them to be sent; their ids. One to authorities stays a draft
+        until two people have released it."""
 
-        def job(connection: Connection) -> str:
-            referral_id = self._open(connection, draft.opening, partner)
-            consent = draft.consent.model_copy(update={"recipient": partner.fingerprint})
-            self._seal_body(connection, referral_id, draft.opening, consent, draft.identity)
-            self._do(connection, self._row(connection, referral_id), Deed.REQUEST, actor)
-            return referral_id
+        def job(connection: Connection) -> list[str]:
+            return [self._open_one(connection, draft, partner, actor) for draft, partner in drafts]
 
         return self.database.write(job)
+
+    def _open_one(self, connection: Connection, draft: Draft, partner: Partner, actor: str) -> str:
+        referral_id = self._open(connection, draft.opening, partner)
+        consent = draft.consent.model_copy(update={"recipient": partner.fingerprint})
+        self._seal_body(connection, referral_id, draft.opening, consent, draft.identity)
+        if not partner.restricted:
+            self._do(connection, self._row(connection, referral_id), Deed.REQUEST, actor)
+            return referral_id
+        detail: dict[str, JSON] = {"purpose": draft.purpose, "risk_explained": draft.risk_explained}
+        audit.append(connection, self.now(), Entry("referral_drafted", actor, referral_id, partner.name, detail))
+        return referral_id
+
+    def release(self, referral_id: str, user: str) -> State:
+        """A named user lets a referral to authorities go; with the second one it is asked for. Raises `Refused`."""
+
+        def job(connection: Connection) -> State:
+            row = self._row(connection, referral_id)
+            if row.state != State.DRAFT:
+                raise Refused("referral.not_allowed", f"referral {row.id}", _ADVICE["referral.not_allowed"])
+            given = _releases(connection, row.id)
+            if user in given:
+                raise Refused("release.same_user", f"referral {row.id}", "The second release is another person's.")
+            at = milliseconds(self.now())
+            connection.execute(insert(referral_releases).values(referral_id=row.id, user=user, at=at))
+            audit.append(connection, self.now(), Entry("released", user, row.id))
+            if len(given) + 1 < RELEASES_NEEDED:
+                return State.DRAFT
+            return self._do(connection, row, Deed.REQUEST, user)
+
+        return self.database.write(job)
+
+    def released(self, referral_id: str) -> int:
+        """How many people released a referral to authorities."""
+        with self.database.reading() as connection:
+            return len(_releases(connection, referral_id))
 
     def _open(self, connection: Connection, opening: Opening, partner: Partner) -> str:
         referral_id, at = str(uuid4()), milliseconds(self.now())
@@ -333,6 +416,7 @@ class ReferralLedger:
         actor: str,
         reason: str | None = None,
         outcome: str | None = None,
+        message_id: str | None = None,
     ) -> State:
         mine, events = _SIDES[row.direction], _events(connection, row.id)
         number = _last(events, mine) + 1
@@ -342,7 +426,7 @@ class ReferralLedger:
             raise Refused(refused, f"referral {row.id}", _ADVICE[refused])
         if deed is Deed.ACCEPT:
             self._has_room(connection, row)
-        message_id = str(uuid4())
+        message_id = message_id or str(uuid4())
         _log(connection, row.id, message_id, event, actor)
         if deed is not Deed.WITHDRAW or self._clear_way(connection, row.id):
             self._queue(connection, row, message_id, number)
@@ -359,17 +443,17 @@ class ReferralLedger:
         Raises `Refused` when it is not allowed, and then nothing has changed.
         """
         return self.database.write(
-            lambda connection: self._answer(connection, referral_id, deed, actor, reason, outcome)
+            lambda connection: self.answer_within(connection, referral_id, deed, actor, reason, outcome)
         )
 
-    def _answer(
+    def answer_within(
         self, connection: Connection, referral_id: str, deed: Deed, actor: str, reason: str | None, outcome: str | None
     ) -> State:
+        """As `answer`, within a transaction."""
         row = self._row(connection, referral_id)
         if row.direction == _IN:
             return self._do(connection, row, deed, actor, reason, outcome)
-        if not _by_hand(connection, row.partner):
-            raise Refused("referral.not_yours", f"referral {row.id}", _ADVICE["referral.not_yours"])
+        row = self.paper_row(connection, referral_id)
         if deed is not Deed.RECEIVE and not _last(_events(connection, row.id), Party.OWNER):
             self._log_theirs(connection, row, Deed.RECEIVE, actor)
         state = self._log_theirs(connection, row, deed, actor, reason, outcome)
@@ -377,6 +461,13 @@ class ReferralLedger:
         if state in UNDER_WAY and not standing.disclosing:
             self._do(connection, self._row(connection, row.id), Deed.DISCLOSE, "silah")
         return state
+
+    def paper_row(self, connection: Connection, referral_id: str) -> Row[Any]:
+        """A referral of ours to a partner without a node; raises `Refused` for any other."""
+        row = self._row(connection, referral_id)
+        if row.direction != _OUT or not _by_hand(connection, row.partner):
+            raise Refused("referral.not_yours", f"referral {row.id}", _ADVICE["referral.not_yours"])
+        return row
 
     def _log_theirs(
         self,
@@ -412,6 +503,13 @@ class ReferralLedger:
         going_on = [row.id for row in rows if number or row.state not in FINAL]
         return going_on or [row.id for row in rows[-1:]]
 
+    def pass_note(self, connection: Connection, row: Row[Any], note_id: str, actor: str) -> None:
+        """Queues a note for the other side of one referral; raises `Refused` when it is not under way."""
+        deed = Deed.SHARE if row.direction == _OUT else Deed.REPORT
+        message_id = str(uuid4())
+        self._do(connection, row, deed, actor, message_id=message_id)
+        share_note(connection, message_id, note_id, row.id)
+
     def _clear_way(self, connection: Connection, referral_id: str) -> bool:
         """Drops what was not acknowledged yet; whether anything ever left, so that the partner has to be told."""
         mine = referral_messages.c.referral_id == referral_id
@@ -437,6 +535,7 @@ class ReferralLedger:
         body = referral_bodies.c.referral_id == row.id
         if standing.state is State.WITHDRAWN:
             connection.execute(delete(referral_bodies).where(body))
+            forget_notes(connection, row.case_code)
         elif standing.state in FINAL and row.direction == _OUT:
             connection.execute(update(referral_bodies).where(body).values(identity=None))
         return standing.state
@@ -517,6 +616,18 @@ class ReferralLedger:
         self._audit(connection, row, event, f"partner:{partner.name}")
         if message.disclosed is not None and event.place not in after.overtaken:
             self._keep_identity(connection, row.id, message.disclosed)
+        if message.note is not None and event.place not in after.overtaken:
+            note_id = str(message.id)
+            keep_note(
+                connection,
+                self.master,
+                note_id,
+                row.case_code,
+                message.note,
+                row.partner,
+                f"partner:{partner.name}",
+                event.at,
+            )
         if after.state is State.WITHDRAWN:
             self._clear_way(connection, row.id)
         self._restate(connection, row, [*events, event])
@@ -540,14 +651,14 @@ class ReferralLedger:
         consent: PartnerConsent | None = None,
         identity: Identity | None = None,
     ) -> None:
-        key = self._master.new_data_key()
+        key = self.master.new_data_key()
 
         def sealed(value: Opening | PartnerConsent | Identity | None, part: str) -> bytes | None:
             return None if value is None else key.seal(value.model_dump_json().encode(), f"{referral_id} {part}")
 
         connection.execute(
             insert(referral_bodies).values(
-                referral_id=referral_id, wrapped=self._master.wrap(key, referral_id), key_id=self._master.key_id,
+                referral_id=referral_id, wrapped=self.master.wrap(key, referral_id), key_id=self.master.key_id,
                 opening=sealed(opening, "opening"), consent=sealed(consent, "consent"), identity=sealed(identity, "identity"),
             )
         )  # fmt: skip
@@ -560,7 +671,7 @@ class ReferralLedger:
         )
 
     def _key(self, body: Row[Any]) -> DataKey:
-        return self._master.unwrap(body.wrapped, body.referral_id)
+        return self.master.unwrap(body.wrapped, body.referral_id)
 
     def contents(self, referral_id: str) -> Contents:
         """Our own referral, opened to make a message of it."""
@@ -651,7 +762,8 @@ class ReferralLedger:
             connection.execute(mine.values(done))
             connection.execute(mine.where(referral_messages.c.state != "superseded").values(state="sent"))
             events = _events(connection, row.id)
-            if message.event.deed is Deed.REQUEST and not _last(events, Party.OWNER) and row.state != State.WITHDRAWN:
+            received = partner.node is not None and message.event.deed is Deed.REQUEST
+            if received and not _last(events, Party.OWNER) and row.state != State.WITHDRAWN:
                 self._restate(connection, row, [*events, self._acknowledge(connection, row, at)])
             detail: dict[str, JSON] = {"deed": message.event.deed, "message": message.id}
             if result is not None:
@@ -920,6 +1032,11 @@ def _by_hand(connection: Connection, fingerprint: str) -> bool:
     return connection.execute(select(partners.c.url).where(partners.c.fingerprint == fingerprint)).scalar() == ""
 
 
+def _releases(connection: Connection, referral_id: str) -> set[str]:
+    query = select(referral_releases.c.user).where(referral_releases.c.referral_id == referral_id)
+    return set(connection.execute(query).scalars())
+
+
 def _find(connection: Connection, referral_id: str) -> Row[Any] | None:
     return connection.execute(select(referrals).where(referrals.c.id == referral_id).with_for_update()).first()
 
@@ -966,8 +1083,28 @@ def _whole_seconds(event: Event) -> Event:
     )
 
 
+def _partners() -> Select[Any]:
+    terms = partner_terms.c
+    columns = (terms.recipient, terms.public_keys, terms.folder, terms.language)
+    return select(partners, *columns).outerjoin(partner_terms, terms.fingerprint == partners.c.fingerprint)
+
+
 def _partner(row: Row[Any]) -> Partner:
-    return Partner(row.name, read_node(json.loads(row.exported)), row.duty_number)
+    keys = tuple((row.public_keys or "").split())
+    terms = Terms(row.recipient, keys, row.folder or "", row.language or "en")
+    node = read_node(json.loads(row.exported)) if row.url else None
+    return Partner(row.name, row.fingerprint, node, row.duty_number, terms)
+
+
+def keep_terms(connection: Connection, fingerprint: str, terms: Terms) -> None:
+    """Puts *terms* in the place of what held for a partner."""
+    connection.execute(delete(partner_terms).where(partner_terms.c.fingerprint == fingerprint))
+    connection.execute(
+        insert(partner_terms).values(
+            fingerprint=fingerprint, recipient=terms.recipient, public_keys="\n".join(terms.public_keys),
+            folder=terms.folder, language=terms.language,
+        )
+    )  # fmt: skip
 
 
 def _stamp(value: datetime | None) -> int | None:

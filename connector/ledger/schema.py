@@ -231,6 +231,59 @@ partners = Table(
     Column("added_at", BigInteger, nullable=False),
 )
 
+partner_terms = Table(
+    "partner_terms",
+    metadata,
+    Column("fingerprint", String, ForeignKey("partners.fingerprint"), primary_key=True),
+    Column("recipient", String),  # the class of recipient, where it decides something: authorities
+    Column("public_keys", Text, nullable=False),  # age keys of a partner without a node, one a line
+    Column("folder", String),  # where its files are put
+    Column("language", String, nullable=False),
+)
+
+referral_releases = Table(
+    "referral_releases",
+    metadata,
+    Column("referral_id", String, ForeignKey("referrals.id"), primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
+referral_notes = Table(
+    "referral_notes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("case_code", String, nullable=False, index=True),
+    Column("origin", String, nullable=False),  # own, or the fingerprint of the partner that shared it
+    Column("kind", String, nullable=False),  # note, conference
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)
+
+referral_note_shares = Table(
+    "referral_note_shares",
+    metadata,
+    Column("message_id", String, primary_key=True),  # the message that carries it
+    Column("note_id", String, ForeignKey("referral_notes.id"), nullable=False, index=True),
+    Column("referral_id", String, ForeignKey("referrals.id"), nullable=False),
+)
+
+answer_links = Table(
+    "answer_links",
+    metadata,
+    Column("handle", String, primary_key=True),  # in the address; opens nothing by itself
+    Column("referral_id", String, ForeignKey("referrals.id"), nullable=False, index=True),
+    Column("step", String, nullable=False),  # answer, feedback
+    Column("code_hash", String, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("made_at", BigInteger, nullable=False),
+)
+
 referrals = Table(
     "referrals",
     metadata,

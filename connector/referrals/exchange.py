@@ -18,21 +18,26 @@ from uuid import UUID
 
 from connector.config import Config
 from connector.disclosure import Told, Waiting, Withheld
-from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused
+from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused, SilahError
+from connector.ledger.answer_links import ANSWER, FEEDBACK, AnswerLinks
 from connector.ledger.directory import Directory
 from connector.ledger.flow import Ledger
+from connector.ledger.referral_notes import NewNote, Notes
 from connector.ledger.referral_sources import Source
-from connector.ledger.referrals import LONGEST_WAIT, Outgoing, Partner, ReferralLedger, Shown, Taken
+from connector.ledger.referrals import LONGEST_WAIT, RELEASES_NEEDED, Outgoing, Partner, ReferralLedger, Shown, Taken
 from connector.model import Backoff
 from connector.outbound import Answer, Caller, Unreachable
 from connector.referrals import envelope
+from connector.referrals.byhand import Address, ByHand
 from connector.referrals.directory import refusal as directory_refusal
 from connector.referrals.gate import NotTold, clear, clear_form, consent_refusal
+from connector.referrals.joint import read_joint, read_note
 from connector.referrals.machine import Deed, State
-from connector.referrals.messages import Disclosed, Message, read_message
+from connector.referrals.messages import Disclosed, Message, Note, read_message
 from connector.referrals.node import NodeKeys, PublicNode, read_node
-from connector.referrals.referral import read_draft
+from connector.referrals.referral import Draft, read_draft
 
+Second = Disclosed | NotTold | Note | None
 FormGate = Callable[[Source], Told | Withheld | Waiting]
 _TIMEOUT = timedelta(seconds=30)
 _MOST_ANSWER = 1 << 16
@@ -66,6 +71,9 @@ class Exchange:
         self.directory = Directory(referrals.database, referrals.now)
         self._now = referrals.now
         self._backoff: Backoff = config.dispatch.backoff()
+        self.links = AnswerLinks(referrals)
+        self.notes = Notes(referrals)
+        self._files = ByHand(config)
 
     @cached_property
     def keys(self) -> NodeKeys:
@@ -87,16 +95,33 @@ class Exchange:
                 "config.bad_value", f"`public_url` in {self._config.path}", "It begins with https://."
             ) from None
 
-    def pair(self, data: Mapping[str, object], name: str, duty_number: str | None, actor: str) -> Partner:
+    def pair(
+        self, data: Mapping[str, object], name: str, duty_number: str | None, actor: str, recipient: str | None = None
+    ) -> Partner:
         """Pairs with the node that *data* exported; raises `Refused`."""
         node = read_node(data)
         if node.fingerprint == self.keys.fingerprint:
             raise Refused("partner.self", "the partner's file", "This is our own export: ask the partner for theirs.")
-        self.referrals.add_partner(name, node, duty_number, actor)
+        self.referrals.add_partner(name, node, duty_number, actor, recipient)
         return self.referrals.partner(name)
 
     def new(self, data: Mapping[str, object], partner_name: str, actor: str) -> Shown:
         """Keeps a referral and asks for it to be sent; raises `Refused`, and then nothing was kept."""
+        return self.referrals.show(self.referrals.open([self._ready(data, partner_name)], actor)[0])
+
+    def joint(self, data: Mapping[str, object], actor: str) -> list[Shown]:
+        """One case to several parties at once, each with a view of its own; raises `Refused`, and then nothing was kept."""
+        drafts = [self._ready(view, name) for name, view in read_joint(data)]
+        return [self.referrals.show(one) for one in self.referrals.open(drafts, actor)]
+
+    def note(self, case_code: str, data: Mapping[str, object], actor: str) -> NewNote:
+        """Keeps a note on a case. It goes to the parties named in `readers`, with whom a referral of this case is under
+        way, and to nobody else; without readers it stays here. Raises `Refused`."""
+        note, readers = read_note(data)
+        known = frozenset(self.referrals.partner(name).fingerprint for name in readers)
+        return self.notes.add(case_code, note, known, actor)
+
+    def _ready(self, data: Mapping[str, object], partner_name: str) -> tuple[Draft, Partner]:
         partner = self.referrals.partner(partner_name)
         draft = read_draft(data)
         refused = consent_refusal(draft.consent, partner.names, self._now())
@@ -107,7 +132,10 @@ class Exchange:
         if closed:
             advice = "Call the partner, or import its directory anew; another partner may have what is needed."
             raise Refused(closed[0], f"service `{closed[1]}` at {partner.name}", advice)
-        return self.referrals.show(self.referrals.open(draft, partner, actor))
+        if partner.restricted and not (draft.risk_explained and draft.purpose):
+            advice = "Authorities: explain the risk to the person, then write `risk_explained` and `purpose`."
+            raise Refused("referral.restricted_road", f"referral to {partner.name}", advice)
+        return draft, partner
 
     def act(
         self, referral_id: str, deed: Deed, actor: str, reason: str | None = None, outcome: str | None = None
@@ -124,7 +152,7 @@ class Exchange:
         `OutOfOrder` (send it again after the one before it).
         """
         partner = self._sender(fingerprint)
-        message_id = envelope.verify(partner.node.signing_key, headers, body, self._now())
+        message_id = envelope.verify(_node(partner).signing_key, headers, body, self._now())
         message = read_message(envelope.unseal(body, self.keys))
         if (str(message.id), message.sender, message.recipient) != (
             message_id,
@@ -135,11 +163,14 @@ class Exchange:
         return self._acknowledge(message_id, self.referrals.take(partner, message))
 
     def _sender(self, fingerprint: str) -> Partner:
+        advice = "Pair with the sender first: `silah partner add`."
         try:
-            return self.referrals.partner(fingerprint)
+            partner = self.referrals.partner(fingerprint)
         except Refused:
-            advice = "Pair with the sender first: `silah partner add`."
             raise NotAuthentic("partner.unknown", "a partner's message", advice) from None
+        if partner.node is None or partner.fingerprint != fingerprint:
+            raise NotAuthentic("partner.unknown", "a partner's message", advice)
+        return partner
 
     def _acknowledge(self, message_id: str, taken: Taken) -> Acknowledgement:
         body = json.dumps({"receipt": taken.receipt}).encode()
@@ -148,19 +179,23 @@ class Exchange:
 
     # Sending
 
-    def caller(self, partner: Partner) -> Caller:
-        """The connections to one partner."""
+    def caller(self, partner: Partner) -> Caller | None:
+        """The connections to one partner; None for one that has no node."""
+        if partner.node is None:
+            return None
         headers = {"Content-Type": envelope.MEDIA_TYPE, "User-Agent": "Silah"}
-        return Caller(partner.node.url, headers=headers, timeout=_TIMEOUT)
+        return Caller(_node(partner).url, headers=headers, timeout=_TIMEOUT)
 
-    def attempt(self, partner: Partner, caller: Caller, outgoing: Outgoing) -> str:
+    def attempt(self, partner: Partner, caller: Caller | None, outgoing: Outgoing) -> str:
         """One attempt: `sent`, `parked` (refused for good), `superseded`, or `due` (tried again). Raises nothing expected."""
-        second = self._second_step(partner, outgoing)
+        second = self._restricted(partner, outgoing) or self._second_step(partner, outgoing)
         if isinstance(second, Waiting):
             return self._later(outgoing, second.reason)
         message = self._message(partner, outgoing, second)
         if message is None or not self.referrals.begin(outgoing, told=isinstance(second, Disclosed)):
             return "superseded"
+        if partner.node is None or caller is None:
+            return self._hand_over(partner, outgoing, message, second)
         body = envelope.seal(message.as_bytes(), partner.node.encryption_key)
         headers = envelope.signed_headers(self.keys, outgoing.id, self._now(), body)
         try:
@@ -171,9 +206,34 @@ class Exchange:
             return self._later(outgoing, f"partner.{error.code}")
         return self._answered(partner, outgoing, answer, second)
 
-    def _answered(
-        self, partner: Partner, outgoing: Outgoing, answer: Answer, second: Disclosed | NotTold | None
-    ) -> str:
+    def _hand_over(self, partner: Partner, outgoing: Outgoing, message: Message, second: Second) -> str:
+        """The same message as an encrypted file, for a partner without a node."""
+        try:
+            self._files.put(partner, message, self._address(outgoing, message.deed))
+        except SilahError as error:
+            return self._later(outgoing, error.code)
+        result = _result(second, told_before=outgoing.told, known=False)
+        self.referrals.sent(outgoing, partner, self._now(), result=result)
+        return "sent"
+
+    def _address(self, outgoing: Outgoing, deed: Deed) -> Address | None:
+        """Where this file can be answered; None when it needs no answer, or this node has no address."""
+        step = {Deed.REQUEST: ANSWER, Deed.CONFIRM: ANSWER, Deed.DISCLOSE: FEEDBACK}.get(deed)
+        return self.link(outgoing.referral_id, step) if step and self._config.public_url else None
+
+    def link(self, referral_id: str, step: str | None = None, actor: str = "silah") -> Address:
+        """A new link and code for whoever answers a referral on paper; the older ones of it end. Raises `Refused`.
+
+        Args:
+            step: `answer` or `feedback`; None: what the referral needs now.
+        """
+        if not self._config.public_url:
+            advice = "Write the address under which others reach this node."
+            raise Refused("config.missing_key", f"`public_url` in {self._config.path}", advice)
+        made = self.links.make(referral_id, step, actor)
+        return Address(f"{self._config.public_url.rstrip('/')}/answer/{made.handle}", made.code, made.expires_at)
+
+    def _answered(self, partner: Partner, outgoing: Outgoing, answer: Answer, second: Second) -> str:
         if answer.status in {_REFUSED, _TOO_LARGE}:
             self.referrals.park(outgoing, _their_code(answer))
             return "parked"
@@ -189,14 +249,44 @@ class Exchange:
     def _signed_for(self, partner: Partner, outgoing: Outgoing, answer: Answer) -> datetime | None:
         """When the partner signed for this very message; None when nobody did."""
         try:
-            signed = envelope.verify(partner.node.signing_key, answer.headers, answer.body, self._now())
+            signed = envelope.verify(_node(partner).signing_key, answer.headers, answer.body, self._now())
         except NotAuthentic:
             return None
         return datetime.fromtimestamp(int(answer.headers["webhook-timestamp"]), UTC) if signed == outgoing.id else None
 
-    def _second_step(self, partner: Partner, outgoing: Outgoing) -> Disclosed | NotTold | Waiting | None:
-        if outgoing.event.deed is not Deed.DISCLOSE:
+    def of_form(self, referral_id: str) -> Told | None:
+        """What the form behind a referral lets its partner know once it has accepted; None without one, or when held."""
+        source = self.referrals.source(referral_id)
+        told = self._forms(source) if source is not None and self._forms else None
+        return told if isinstance(told, Told) else None
+
+    def _restricted(self, partner: Partner, outgoing: Outgoing) -> Waiting | None:
+        """What is written here for authorities waits for two people; a form's referral did so at its own gate."""
+        id_ = outgoing.referral_id
+        telling = outgoing.event.deed in {Deed.REQUEST, Deed.DISCLOSE, Deed.SHARE}
+        if not telling or not partner.restricted or self.referrals.source(id_) is not None:
             return None
+        return (
+            None
+            if self.referrals.released(id_) >= RELEASES_NEEDED
+            else Waiting("release.authorities", "two_named_users")
+        )
+
+    def _second_step(self, partner: Partner, outgoing: Outgoing) -> Second | Waiting:
+        deed = outgoing.event.deed
+        if deed is Deed.REPORT:
+            return self.notes.carried(outgoing.id) or NotTold("referral_closed")
+        if deed not in {Deed.DISCLOSE, Deed.SHARE}:
+            return None
+        decided = self._consented(partner, outgoing)
+        if deed is Deed.DISCLOSE or isinstance(decided, Waiting):
+            return decided
+        if isinstance(decided, NotTold) and decided.reason != "no_identity":
+            return decided
+        return self.notes.carried(outgoing.id) or NotTold("referral_closed")
+
+    def _consented(self, partner: Partner, outgoing: Outgoing) -> Disclosed | NotTold | Waiting:
+        """Who it is, if the consent for this partner holds at this moment; a note on the case asks the same."""
         held, source = self.referrals.contents(outgoing.referral_id), self.referrals.source(outgoing.referral_id)
         if held.opening is None:
             return NotTold("referral_closed")
@@ -209,7 +299,7 @@ class Exchange:
             return NotTold("referral_closed")
         return clear(held.state, held.opening, held.identity, held.consent, partner.names, self._now())
 
-    def _message(self, partner: Partner, outgoing: Outgoing, second: Disclosed | NotTold | None) -> Message | None:
+    def _message(self, partner: Partner, outgoing: Outgoing, second: Second) -> Message | None:
         """What goes out; None when a withdrawal destroyed what it would be made of."""
         event = outgoing.event
         opening = self.referrals.contents(outgoing.referral_id).opening if event.deed is Deed.REQUEST else None
@@ -221,6 +311,7 @@ class Exchange:
             reason=second.reason if isinstance(second, NotTold) else event.reason, outcome=event.outcome,
             opening=opening.first_step() if opening is not None else None,
             disclosed=second if isinstance(second, Disclosed) else None,
+            note=second if isinstance(second, Note) else None,
         )  # fmt: skip
 
     def _later(self, outgoing: Outgoing, code: str) -> str:
@@ -230,9 +321,16 @@ class Exchange:
         return "due"
 
 
-def _result(second: Disclosed | NotTold | None, *, told_before: bool, known: bool) -> str | None:
+def _node(partner: Partner) -> PublicNode:
+    """The node of a partner that has one; raises `NotAuthentic`."""
+    if partner.node is None:
+        raise NotAuthentic("partner.unknown", f"partner {partner.name}", "It has no node; it answers on paper.")
+    return partner.node
+
+
+def _result(second: Second, *, told_before: bool, known: bool) -> str | None:
     """What the second step came to: a partner that knew the message already had it from an earlier attempt."""
-    if second is None:
+    if second is None or isinstance(second, Note):
         return None
     if isinstance(second, Disclosed) or (told_before and known):
         return "told"

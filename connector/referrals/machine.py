@@ -45,7 +45,8 @@ class Party(StrEnum):
 
 
 class Deed(StrEnum):
-    """What somebody did to a referral. `disclose` is the second step: who it is, or why that is not told."""
+    """What somebody did to a referral. `disclose` is the second step: who it is, or why that is not told. `share` and
+    `report` carry a note on the case, from the requester and from the owner."""
 
     REQUEST = "request"
     RECEIVE = "receive"
@@ -58,6 +59,8 @@ class Deed(StrEnum):
     CANCEL = "cancel"
     CONFIRM = "confirm"
     DISCLOSE = "disclose"
+    SHARE = "share"
+    REPORT = "report"
     WITHDRAW = "withdraw"
 
 
@@ -105,7 +108,7 @@ DISCLOSE_REASONS = frozenset(
 OUTCOMES = frozenset({"completed_full", "completed_partly", "client_left", "other"})
 _ARRIVED = frozenset({"completed_full", "completed_partly"})
 
-BY_ITSELF = frozenset({Deed.REQUEST, Deed.RECEIVE, Deed.DISCLOSE})
+BY_ITSELF = frozenset({Deed.REQUEST, Deed.RECEIVE, Deed.DISCLOSE, Deed.SHARE, Deed.REPORT})
 
 UNANSWERED = frozenset({State.REQUESTED, State.RECEIVED})
 UNDER_WAY = frozenset({State.ACCEPTED, State.IN_PROGRESS, State.ON_HOLD})
@@ -143,6 +146,8 @@ RULES: Mapping[Deed, Rule] = {
     Deed.CANCEL: Rule(Party.REQUESTER, frozenset({State.DRAFT}) | UNANSWERED | UNDER_WAY, State.CANCELLED, END_REASONS),
     Deed.CONFIRM: Rule(Party.REQUESTER, UNANSWERED, None),
     Deed.DISCLOSE: Rule(Party.REQUESTER, UNDER_WAY, None, DISCLOSE_REASONS),
+    Deed.SHARE: Rule(Party.REQUESTER, UNDER_WAY, None, DISCLOSE_REASONS),
+    Deed.REPORT: Rule(Party.OWNER, UNDER_WAY, None, DISCLOSE_REASONS),
     Deed.WITHDRAW: Rule(Party.REQUESTER, frozenset(State) - {State.WITHDRAWN}, State.WITHDRAWN),
 }
 

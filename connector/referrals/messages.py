@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -9,10 +10,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from connector.errors import NotASubmission
 from connector.referrals.machine import RULES, Deed, Event
-from connector.referrals.referral import Code, Codes, Identity, Opening, PartnerConsent
+from connector.referrals.referral import Code, Codes, Identity, Opening, PartnerConsent, Words
 
 FORMAT: Final = "silah-referral/1"
 _MOST_EVENTS = 1_000_000
+NOTES = frozenset({Deed.SHARE, Deed.REPORT})
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9]{5}(-[0-9]{5}){7}$")]
 Number = Annotated[int, Field(ge=1, le=_MOST_EVENTS)]
 
@@ -27,12 +29,40 @@ class Disclosed(BaseModel):
     reason_code: Codes = ()
 
 
+class Decision(BaseModel):
+    """What a case conference decided, who sees to it (a role, never a private number) and until when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    decision: Words
+    owner: Annotated[str, Field(min_length=1, max_length=100)]
+    due: date | None = None
+
+
+class Note(BaseModel):
+    """A note on a case, as one party lets the other read it. *origin*: its own, or another party's that was there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: Literal["note", "conference"] = "note"
+    text: Words = ""
+    present: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=40)] = ()
+    decisions: Annotated[tuple[Decision, ...], Field(max_length=40)] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Note:
+        if not (self.text or self.decisions):
+            raise ValueError("a note has a text or decisions")
+        return self
+
+
 class Message(BaseModel):
     """One deed on its way to the other side.
 
     Args:
         number: counts the sender's deeds on this referral from 1; `withdraw` is taken out of turn, all others in order.
         seen: how many of the receiver's deeds the sender knew.
+        note: with `share` and `report`, absent when *reason* says why not.
         opening: with `request` alone. disclosed: with `disclose` alone, absent when *reason* says why not.
     """
 
@@ -51,6 +81,7 @@ class Message(BaseModel):
     outcome: Code | None = None
     opening: Opening | None = None
     disclosed: Disclosed | None = None
+    note: Note | None = None
 
     @model_validator(mode="after")
     def _belongs(self) -> Message:
@@ -63,6 +94,11 @@ class Message(BaseModel):
             raise ValueError("an identity goes with `disclose` and with nothing else")
         if self.deed is Deed.DISCLOSE and told == (self.reason is not None):
             raise ValueError("`disclose` tells who it is, or why that is not told")
+        noted = self.note is not None
+        if noted and self.deed not in NOTES:
+            raise ValueError("a note goes with `share` or `report` and with nothing else")
+        if self.deed in NOTES and noted == (self.reason is not None):
+            raise ValueError("`share` and `report` carry a note, or why it is not told")
         return self
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
@@ -130,6 +131,12 @@ class NodeKeys:
 
     def sign(self, data: bytes) -> bytes:
         return Ed25519PrivateKey.from_private_bytes(self.signing).sign(data)
+
+
+def made_up_fingerprint() -> str:
+    """For a partner without keys of its own: random, so that it stands for nobody else."""
+    digits = "".join(secrets.choice("0123456789") for _ in range(_DIGITS))
+    return "-".join(digits[at : at + _GROUP] for at in range(0, _DIGITS, _GROUP))
 
 
 def new_keys() -> NodeKeys:

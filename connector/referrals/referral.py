@@ -108,6 +108,8 @@ class _File(Opening):
 
     consent: PartnerConsent
     identity: Identity = Identity()
+    purpose: Code | None = None
+    risk_explained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Draft:
     opening: Opening
     identity: Identity
     consent: PartnerConsent
+    purpose: str | None = None
+    risk_explained: bool = False
 
 
 def read_draft(data: Mapping[str, object]) -> Draft:
@@ -131,7 +135,7 @@ def read_draft(data: Mapping[str, object]) -> Draft:
         )
         raise Refused(code, f"`{_own_key(key)}` of the referral", _advice(fault["type"])) from None
     opening = Opening.model_validate({name: getattr(file, name) for name in Opening.model_fields})
-    return Draft(opening, file.identity, file.consent)
+    return Draft(opening, file.identity, file.consent, file.purpose, file.risk_explained)
 
 
 def _own_key(key: str) -> str:

@@ -135,4 +135,5 @@ class _Lane:
     def close(self) -> None:
         self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._caller.close()
+        if self._caller is not None:
+            self._caller.close()

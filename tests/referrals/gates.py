@@ -7,9 +7,25 @@ _LEDGER, _GATE, _ENVELOPE = (
     "connector/referrals/envelope.py",
 )
 
+_HAND = "tests/referrals/test_by_hand.py"
+_JOINT = "tests/referrals/test_joint.py"
 _FORM = "tests/referrals/test_from_form.py"
 
 GATES = (
+    ("joint case: a private note", "connector/ledger/referral_notes.py", "if row.partner in readers and row.state in UNDER_WAY]", "if row.state in UNDER_WAY]", _JOINT),
+    ("joint case: consent for a note", "connector/referrals/exchange.py", '        if isinstance(decided, NotTold) and decided.reason != "no_identity":\n            return decided\n', "", _JOINT),
+    ("joint case: what a party may be told", "connector/referrals/joint.py", "{name: said[name] for name in party.tell}", "said", _JOINT),
+    ("authorities: two people", "connector/ledger/referrals.py", "            if user in given:", "            if False:", _JOINT),
+    ("authorities: at sending", "connector/referrals/exchange.py", "        if not telling or not partner.restricted or", "        if True or", _JOINT),
+    ("authorities: purpose and risk", "connector/referrals/exchange.py", "if partner.restricted and not (draft.risk_explained and draft.purpose):", "if False:", _JOINT),
+    ("notes go with the last consent", "connector/ledger/referrals.py", "            forget_notes(connection, row.case_code)\n", "", _JOINT),
+    ("answer link: the code", "connector/ledger/answer_links.py", "        if not hmac.compare_digest(_hashed(key, handle, typed(code)), row.code_hash):", "        if False:", _HAND),
+    ("answer link: five tries", "connector/ledger/answer_links.py", " or row.tries >= MOST_TRIES", "", _HAND),
+    ("answer link: one answer", "connector/ledger/answer_links.py", "row.used_at is not None or ", "", _HAND),
+    ("answer link: its end", "connector/ledger/answer_links.py", "row.expires_at <= now or ", "", _HAND),
+    ("answer link: the older one ends", "connector/ledger/answer_links.py", "            connection.execute(delete(answer_links).where(answer_links.c.referral_id == referral_id))\n", "", _HAND),
+    ("answer link: wrong codes slow down", "webhooks/answering.py", "            brake.check()\n", "", _HAND),
+    ("by hand: a partner without a node signs nothing", "connector/referrals/exchange.py", "if partner.node is None or partner.fingerprint != fingerprint:", "if False:", _HAND),
     ("referral from a form: a yes to the name", "connector/disclosure.py", 'if record.disclose_name != "yes" or', "if", _FORM),
     ("referral from a form: the gate again", "connector/disclosure.py", "    if not isinstance(decision, Release):\n        return decision\n", "", "tests/transforms/test_referral.py"),
     ("referral from a form: what was chosen", "connector/disclosure.py", 'reach = contact if "contact" in chosen and', "reach = contact if", _FORM),

@@ -49,6 +49,9 @@ def allowed() -> dict[tuple[State, Party, Deed], State]:
             who, _, rest = way.partition(":")
             deed, _, to = rest.partition(">")
             found[State(state), Party(who), Deed(deed)] = State(to)
+    under_way = (State.ACCEPTED, State.IN_PROGRESS, State.ON_HOLD)
+    found |= {(state, Party.REQUESTER, Deed.SHARE): state for state in under_way}
+    found |= {(state, Party.OWNER, Deed.REPORT): state for state in under_way}
     return found | {
         (state, Party.REQUESTER, Deed.WITHDRAW): State.WITHDRAWN for state in State if state is not State.WITHDRAWN
     }
