@@ -17,8 +17,11 @@ from connector.ledger.referrals import ReferralLedger
 from connector.pipeline import Pipeline, clock
 from connector.referrals.outbox import Outbox
 from connector.servers import FormServer
+from connector.servers.case_lists import CaseList, shows_cases
 from connector.servers.central import Central
+from connector.servers.central_lists import CentralCaseList
 from connector.servers.kobo import Kobo
+from connector.servers.kobo_lists import KoboCaseList
 from connector.servers.unsealing import Unsealing, form_keys
 from connector.targets import Target
 from connector.targets.dhis2 import Dhis2
@@ -38,6 +41,10 @@ def _alone(
 
 
 SERVERS: Mapping[str, Callable[[str, configuration.Server], FormServer]] = {"kobo": Kobo, "central": Central}
+LISTS: Mapping[str, Callable[[str, configuration.Server], CaseList]] = {
+    "kobo": KoboCaseList,
+    "central": CentralCaseList,
+}
 # What each type is made from: its name, its table of the configuration, and the exchange of referrals.
 TARGETS: Mapping[str, Callable[[str, configuration.Target, Outbox], Target]] = {
     "rest": _alone(Rest),
@@ -70,7 +77,12 @@ def assemble(config: Config, now: Callable[[], datetime] = clock) -> Pipeline:
         name: _adapter(TARGETS, "targets", name, target.type)(name, target, outbox)
         for name, target in config.targets.items()
     }
-    return Pipeline(config, ledger, servers, targets, Attachments(config, ledger, servers))
+    lists = {
+        name: LISTS[server.type](name, server)
+        for name, server in config.servers.items()
+        if server.has_case_list and any(shows_cases(form) for form in server.forms)
+    }
+    return Pipeline(config, ledger, servers, targets, Attachments(config, ledger, servers), lists)
 
 
 def _server(name: str, config: configuration.Server, now: Callable[[], datetime]) -> FormServer:

@@ -115,6 +115,9 @@ class Server(FormKey):
     timeout: Duration = timedelta(seconds=60)
     empty_after: Duration | None = None  # delete there what was delivered and backed up this long ago
     may_be_clear: tuple[str, ...] = ()  # forms that may come in unencrypted although they have a key
+    case_list: Literal["on", "off"] | None = None  # the states of cases on the phones; on for central, off for kobo
+    case_list_branch: str | None = None  # kobo: the branch whose project this is
+    case_list_every: Duration = timedelta(hours=1)  # kobo: a new list needs a new deployment, at most one in this time
     forms: Mapping[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     form_keys: Mapping[str, FormKey] = Field(default_factory=dict)
 
@@ -122,6 +125,22 @@ class Server(FormKey):
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         return value if value is None else _http_url(value)
+
+    @property
+    def has_case_list(self) -> bool:
+        """Whether phones are to see how cases go on."""
+        return self.case_list == "on" if self.case_list else self.type == "central"
+
+    @model_validator(mode="after")
+    def _for_one_branch(self) -> Server:
+        if self.type == "kobo" and self.has_case_list and not self.case_list_branch:
+            raise ValueError(
+                "every phone of a project gets the whole list: name its one branch as `case_list_branch`, "
+                "with a project and a [servers.…] table for each branch"
+            )
+        if self.type == "kobo" and self.has_case_list and self.case_list_every < timedelta(minutes=10):
+            raise ValueError("each new list is a new deployment: `case_list_every` is ten minutes or more")
+        return self
 
 
 class Target(_Section):
@@ -158,6 +177,9 @@ class Target(_Section):
     receipt: Literal["wait", "none"] = "wait"  # handover: whether a receipt file closes a delivery
     receipt_every: Duration = timedelta(minutes=15)  # handover: how often it is looked for
     hmac_digest: Literal["raw", "hex"] = "raw"  # espocrm: how its version writes the signature
+    webhook_secret_env: str | None = None  # primero, espocrm: what its webhooks show; several with spaces between
+    webhook_secret_file: Path | None = None
+    poll_every: Duration = timedelta(minutes=1)  # primero, espocrm: how often it is asked what changed
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     rate: Annotated[float, Field(gt=0)] | None = None
     timeout: Duration = timedelta(seconds=30)

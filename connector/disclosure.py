@@ -10,13 +10,15 @@ rules listed there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import reduce
 from typing import Final, cast
+from uuid import UUID
 
-from connector.model import JSON, Action, Audience, Cautions, Consent, File, Recipient
+from connector.model import JSON, Action, Audience, CaseState, Cautions, Consent, File, Recipient, is_case_code
 from connector.transforms.record import (
     INNER,
     Each,
@@ -41,6 +43,8 @@ _DETENTION_MAY_KNOW = frozenset({Recipient.ICRC})
 _NAMED = frozenset(
     {Recipient.NATIONAL_SOCIETY, Recipient.UN_AGENCY, Recipient.NGO, Recipient.STATE_SERVICES, Recipient.AUTHORITIES}
 )
+_ON_PHONES = Audience("case list", Recipient.OWN_SOCIETY)
+_BRANCH = re.compile(r"[0-9A-Za-z_-]{1,20}")
 _TWO_USERS: Mapping[Recipient, int] = {Recipient.AUTHORITIES: 2, Recipient.PUBLIC: 2}
 # What a person may ask never to be sent (`restrict_fields`), as classes of the policy.
 _RESTRICTED_CLASSES: Mapping[str, frozenset[str]] = {
@@ -125,6 +129,22 @@ class Release:
         renamed = cast("Mapping[str, JSON]", _renamed(self.fields, names))
         unique = {file.name: file for name, file in files.items() if name in self.photos}
         return replace(self, fields=renamed, files=tuple(unique[name] for name in sorted(unique)))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """All that a phone is told of a case: a number, the case code, the branch, and one of four states. No name, no
+    initials, nothing of what became of anybody. Made by this module alone."""
+
+    number: UUID
+    case_code: str
+    branch: str
+    state: CaseState
+    maker: object = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.maker is not _MAKER:
+            raise TypeError("a CaseLine is made by disclosure.case_line() and nobody else")
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +422,20 @@ def _never_classes(cautions: Cautions, to: Audience) -> frozenset[str]:
     if to.recipient is Recipient.OWN_SOCIETY:
         return frozenset()
     return frozenset().union(*(_RESTRICTED_CLASSES.get(code, frozenset()) for code in cautions.never_send))
+
+
+def case_line(record: Record, state: CaseState, number: UUID, now: datetime) -> CaseLine | None:
+    """The line of *record* on the phones of its branch; None where nothing was agreed, or its code is none.
+
+    The code is verified: whatever somebody wrote in its place on the form server does not reach a phone.
+    """
+    refused = _basis(record, _ON_PHONES, now)
+    code = getattr(record, "case_code", None)
+    if (refused and refused.withdraws) or not (isinstance(code, str) and is_case_code(code)):
+        return None
+    if record.branch is None or not _BRANCH.fullmatch(record.branch):
+        return None
+    return CaseLine(number, code, record.branch, state, maker=_MAKER)
 
 
 class _Sieve:

@@ -61,6 +61,17 @@ def _servers(flow: Pipeline) -> Iterator[Examined]:
         yield Examined(f"server {name} (as {account})", ok=True)
         for form in flow.config.servers[name].forms:
             yield _rights(flow, name, form)
+        if name in flow.case_lists.servers:
+            yield _case_list(flow, name)
+
+
+def _case_list(flow: Pipeline, name: str) -> Examined:
+    what = f"case list on {name}"
+    try:
+        flow.case_lists.check(name)
+    except SilahError as error:
+        return Examined(what, ok=False, code=error.code, next_step=error.next_step)
+    return Examined(what, ok=True)
 
 
 def _rights(flow: Pipeline, name: str, form: str) -> Examined:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,6 +17,8 @@ Answers: TypeAlias = Mapping[str, Answer]
 # The namespace of every identifier Silah makes; it never changes, so that a ledger that was lost and pulled anew
 # gives the same ids and no target sees a record twice.
 SILAH = UUID("6d9a0c1e-5f0b-5c55-9d0e-51a4b0c7e001")
+
+_CASE_CODE = re.compile(r"[0-9]{11}")
 
 
 class Recipient(StrEnum):
@@ -37,6 +40,27 @@ class Action(StrEnum):
 
     UPSERT = "upsert"
     WITHDRAW = "withdraw"
+
+
+class CaseState(StrEnum):
+    """All that a phone ever shows of how a case goes on; never what became of anybody. Ordered: the last one counts."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    ACTION_NEEDED = "action_needed"
+    CALL_OFFICE = "call_office"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a target says that a record goes on. *mark* is the same as long as nothing changed there.
+
+    *state* is None where its word has no meaning for us; *gone* says that the target no longer has the record.
+    """
+
+    state: CaseState | None
+    mark: str
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +225,17 @@ def record_id(form_id: str, root_id: str) -> str:
 def bare_uuid(text: str) -> str:
     """`uuid:1234` and `1234` name the same submission."""
     return text.removeprefix("uuid:")
+
+
+def luhn_valid(code: str) -> bool:
+    """Whether the last digit checks the others (ISO/IEC 7812-1, Luhn)."""
+    total = 0
+    for place, digit in enumerate(reversed([int(one) for one in code])):
+        doubled = digit * (place % 2 + 1)
+        total += doubled - 9 if doubled > 9 else doubled  # noqa: PLR2004 (the two digits of a number above 9 are added)
+    return total % 10 == 0
+
+
+def is_case_code(text: str) -> bool:
+    """Eleven digits, the last of which checks the others (contract §6)."""
+    return bool(_CASE_CODE.fullmatch(text)) and luhn_valid(text)

@@ -4,6 +4,7 @@ receive()   a webhook's ids become a receipt                         (webhooks/,
 read_back() receipts become submissions, records and deliveries      (intake)
 reconcile() the server's whole list goes through the same door       (pull: at start, on a timer, by hand)
 attempt()   one delivery: the gate, then the target                  (dispatch)
+answers, case_lists, report_back()   what targets say of a case, to the phones and the form server
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from connector import disclosure
+from connector.answers import Answers
 from connector.attachments import Attachments
+from connector.case_lists import CaseLists
 from connector.config import Config
 from connector.disclosure import Approvals, Merged, Release, Stamp, Told, Waiting, Withheld, consent_until
 from connector.errors import Damaged, KeyUnavailable, ServerError, SilahError, TargetError, TransformError
@@ -36,8 +39,9 @@ from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Pr
 from connector.ledger.referral_sources import Source
 from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
+from connector.servers.case_lists import CaseList
 from connector.taken_back import WITHDRAWN, TakenBack, TakenBackList
-from connector.targets import Target
+from connector.targets import Answering, Target
 from connector.transforms.record import Record
 from connector.transforms.referral import Referral
 from connector.transforms.registry import RECORDS, from_json, to_record
@@ -80,12 +84,16 @@ class Pipeline:
         servers: Mapping[str, FormServer],
         targets: Mapping[str, Target],
         attachments: Attachments,
+        lists: Mapping[str, CaseList] | None = None,
     ) -> None:
         self.config = config
         self.ledger = ledger
         self.servers = servers
         self.targets = targets
         self._attachments = attachments
+        answering = {name: target for name, target in targets.items() if isinstance(target, Answering)}
+        self.answers = Answers(ledger, answering, {name: config.targets[name].poll_every for name in answering})
+        self.case_lists = CaseLists(ledger, lists or {})
         self.taken_back = TakenBackList(config.at_home(config.data_dir))
         self._backoff: Backoff = config.dispatch.backoff()
         self._content_key = ledger.derive("content of deliveries")

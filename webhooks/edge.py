@@ -20,7 +20,7 @@ from connector.errors import NotASubmission
 from connector.ledger.database import LedgerUnavailable
 from connector.model import JSON
 from connector.pipeline import Pipeline
-from webhooks import answering, metrics, partners
+from webhooks import answering, metrics, partners, targets
 
 log = logging.getLogger("silah.webhooks")
 
@@ -77,6 +77,7 @@ def create_app(
     app.register_blueprint(metrics.blueprint(pipeline))
     app.register_blueprint(partners.blueprint(pipeline))
     app.register_blueprint(answering.blueprint(pipeline))
+    app.register_blueprint(targets.blueprint(pipeline))
     dashboard.register(app, pipeline)
     return app
 

@@ -243,6 +243,33 @@ def print_(
     click.echo(str(path))
 
 
+@forms.command("device")
+@click.argument("name")
+@_SERVER
+@_TOKEN
+@click.option("--branch", required=True, help="The branch whose cases this phone sees: 3 digits.")
+@click.option("--project", help="Number of the project, where the forms are in several.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where its token goes; default: NAME.token here.")
+def device(
+    name: str, server: str | None, token_env: str | None, branch: str, project: str | None, out: Path | None
+) -> None:
+    """Make an app user of ODK Central for one phone, with its forms and its branch; again: only the branch is set."""
+    from connector.servers.central_devices import CentralDevices
+
+    chosen, config = _chosen(_config(), server)
+    if config.type != "central":
+        raise click.UsageError("App users are ODK Central's; on KoboToolbox share the project with an account.")
+    made = CentralDevices(chosen, config, _token(token_env)).make(name, branch, project)
+    if made is None:
+        click.echo(f"{name}: branch {branch}")
+        return
+    path = out or Path(f"{name.replace('/', '-')}.token")
+    path.touch(mode=0o600)
+    path.write_text(made, encoding="utf-8")
+    click.echo(f"{name}: made, branch {branch}. Its token is in {path}: put it into a variable for")
+    click.echo("`silah forms qr --app-user-env`, then delete the file. It is not shown again.")
+
+
 @forms.command("qr")
 @_SERVER
 @click.option("--form", "form_id", required=True, help="A form that stands under [servers.<name>.forms].")

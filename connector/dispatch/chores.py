@@ -19,6 +19,7 @@ log = logging.getLogger("silah.dispatch")
 
 LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
 _REPORT_EVERY = 5.0  # seconds
+_CASES_EVERY = 3.0  # seconds; a target is polled more rarely, and asked at once after its webhook
 _SAYS_AGAIN = 60.0  # seconds
 _REST = 0.2  # seconds between batches: intake goes first
 
@@ -66,6 +67,7 @@ class Chores:
         yield threading.Thread(target=self._reports, name="reports", daemon=True)
         yield threading.Thread(target=self._clock, name="clock", daemon=True)
         yield threading.Thread(target=self._recount, name="recount", daemon=True)
+        yield threading.Thread(target=self._cases, name="cases", daemon=True)
         if self._pipeline.config.retention.purge_every:
             yield threading.Thread(target=self._purges, name="purge", daemon=True)
         for server, config in self._pipeline.config.servers.items():
@@ -117,6 +119,19 @@ class Chores:
                 self._pipeline.report_back()
             except SilahError as error:
                 log.warning("%s while reporting back: %s", error.code, error.next_step)
+
+    def _cases(self) -> None:
+        """The way back: asks the targets how cases go on, and brings the phones' case lists in line."""
+        while not self._stopping.wait(_CASES_EVERY):
+            if not self._mine():
+                continue
+            try:
+                self._pipeline.answers.work()
+                self._pipeline.case_lists.bring()
+            except SilahError as error:
+                log.warning("%s while following cases: %s", error.code, error.next_step)
+            except Exception as error:  # noqa: BLE001 (a thread must not die; the type tells, values may not be told)
+                log.error("unexpected %s while following cases", type(error).__name__)  # noqa: TRY400
 
     def _purges(self) -> None:
         """Lets go what has been kept long enough, on the timer."""

@@ -513,3 +513,41 @@ user_accounts = Table(
     Column("server", String, nullable=False),
     Column("name", String, ForeignKey("users.name"), nullable=False, index=True),
 )
+
+# How cases go on at the targets, and what devices were told of it (connector/ledger/case_lists.py): codes, never a name
+
+case_progress = Table(
+    "case_progress",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True),
+    Column("target", String, primary_key=True),
+    Column("external_id", String, nullable=False),
+    Column("state", String),  # open, action_needed, call_office, closed; empty: nothing that concerns a device
+    Column("mark", String),  # the target's own mark of its last change
+    Column("ask_at", BigInteger),  # when the target has to be asked; empty: not now
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("seen_at", BigInteger),
+)
+Index(
+    "case_progress_asks",
+    case_progress.c.ask_at,
+    sqlite_where=case_progress.c.ask_at.isnot(None),
+    postgresql_where=case_progress.c.ask_at.isnot(None),
+)
+Index(
+    "deliveries_external",
+    deliveries.c.target,
+    deliveries.c.external_id,
+    sqlite_where=deliveries.c.external_id.isnot(None),
+    postgresql_where=deliveries.c.external_id.isnot(None),
+)
+
+case_lines = Table(
+    "case_lines",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True),
+    Column("version", Integer, nullable=False),  # of the submission, as it was looked at
+    Column("state", String, nullable=False),  # as it was looked at
+    Column("shown", Boolean, nullable=False),  # whether devices have a line of it
+    Column("written_at", BigInteger, nullable=False),
+)

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from connector.errors import Refused
+from connector.model import luhn_valid
 from connector.referrals.machine import Kind, Priority
 
 MOST_TEXT = 32 * 1024  # bytes of UTF-8 in one text of the identity
@@ -21,15 +22,6 @@ _MOST_CODES = 40
 _CASE_CODE_DIGITS = 11
 # A shelter's address, a child's or a survivor's reasons: for these services the reasons wait for the second step.
 SENSITIVE_SERVICES = frozenset({"safehouse_service", "shelter", "child_protection_service", "police_other_service"})
-
-
-def luhn_valid(code: str) -> bool:
-    """Whether the last digit checks the others (ISO/IEC 7812-1, Luhn)."""
-    total = 0
-    for place, digit in enumerate(reversed([int(one) for one in code])):
-        doubled = digit * (place % 2 + 1)
-        total += doubled - 9 if doubled > 9 else doubled  # noqa: PLR2004 (the two digits of a number above 9 are added)
-    return total % 10 == 0
 
 
 def _case_code(value: str) -> str:

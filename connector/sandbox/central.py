@@ -8,7 +8,8 @@
         sandbox.hook("http://127.0.0.1:8000/webhooks/central/field", "secret")
         sandbox.submit(project, xml, {"photo.jpg": b"…"})           # the hook has been answered
 
-What it leaves out: encryption by the server, entity lists, exports as CSV, tables of repeats and `$metadata` in OData.
+What it leaves out: encryption by the server, entities that forms make, exports as CSV, tables of repeats and
+`$metadata` in OData.
 Its hooks are posted with `requests` and not through `connector.outbound`: here the sandbox is somebody else's server.
 """
 
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import requests
 from flask import Response, request
 
-from connector.sandbox import central_api, central_odata, central_submissions
+from connector.sandbox import central_api, central_lists, central_odata, central_submissions
 from connector.sandbox.central_forms import Record, XForm
 from connector.sandbox.central_hooks import HookPoster, Post
 from connector.sandbox.central_rest import CentralFlask, KeyInPath, Problem, Server, not_found, refused
@@ -86,6 +87,26 @@ class CentralSandbox:
             for form_id in form_ids:
                 found.forms[form_id].rights[session.actor.id] = "app-user"
             return session.token
+
+    def add_list(self, project: int, name: str, *properties: str) -> None:
+        """An entity list with these properties."""
+        with self._lock:
+            made = central_lists.add_list(self._store.projects[project], name, self._store.clock())
+            made.properties = dict.fromkeys(properties, made.created)
+
+    def say_of_device(self, token: str, **properties: str) -> None:
+        """What is known of an app user: its branch, for one."""
+        with self._lock:
+            session = self._store.session(token)
+            assert session is not None  # noqa: S101 - whoever calls made it
+            session.actor.properties = properties
+
+    def list_rows(self, project: int, name: str) -> list[dict[str, str]]:
+        """The rows of an entity list as everybody who may read it gets them."""
+        with self._lock:
+            found = self._store.projects[project].lists.get(name)
+            rows = found.live() if found else []
+            return [{"uuid": one.uuid, "label": str(one.versions[-1]["label"]), **one.data} for one in rows]
 
     def grant(self, project: int, user: int, role: str) -> None:
         """Gives a role on the project: `viewer`, `manager`, `formfill`."""
@@ -203,7 +224,7 @@ class CentralSandbox:
         app = CentralFlask("central-sandbox", static_folder=None)
         app.server = Server(self._store, self._hooks, self._lock)
         app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
-        for module in (central_api, central_submissions, central_odata):
+        for module in (central_api, central_submissions, central_odata, central_lists):
             app.register_blueprint(module.api)
         app.register_error_handler(Problem, refused)
         app.register_error_handler(central_submissions.OpenRosaProblem, central_submissions.openrosa_refused)

@@ -267,7 +267,19 @@ def add_file(project: int, form_id: str, name: str) -> Response:
         raise not_found()
     kind = request.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     waiting.files[name] = (request.get_data(), kind)
+    waiting.lists.discard(name)
     return success()
+
+
+@api.patch(f"{_FORM}/draft/attachments/<name>")
+def link_file(project: int, form_id: str, name: str) -> Response:
+    """An entity list in the place of a file, or the file again."""
+    waiting = _draft(form_for(project, form_id, "form.update"))
+    lists = store().projects[project].lists
+    if name not in waiting.xform.needs_files or name.removesuffix(".csv") not in lists:
+        raise not_found()
+    (waiting.lists.add if body().get("dataset") else waiting.lists.discard)(name)
+    return answer(_file(waiting, name))
 
 
 @api.get(f"{_FORM}/attachments")
@@ -440,8 +452,10 @@ def _form(form: Form, definition: Definition, *, notes: bool = False) -> dict[st
 
 
 def _files(definition: Definition) -> list[dict[str, object]]:
-    told = []
-    for name in definition.xform.needs_files:
-        there = name in definition.files
-        told.append({"name": name, "type": "file", "hash": None, "exists": there, "blobExists": there})
-    return [{**one, "datasetExists": False} for one in told]
+    return [_file(definition, name) for name in definition.xform.needs_files]
+
+
+def _file(definition: Definition, name: str) -> dict[str, object]:
+    blob, linked = name in definition.files, name in definition.lists
+    told = {"name": name, "type": "file", "hash": None, "exists": blob or linked, "blobExists": blob and not linked}
+    return {**told, "datasetExists": linked}

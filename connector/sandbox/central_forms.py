@@ -104,6 +104,19 @@ class XForm:
         return self._instance.find(".//{*}meta/{*}entity") is not None
 
     @property
+    def writes_lists(self) -> frozenset[str]:
+        """Names of the lists whose entities it makes or changes."""
+        nodes = self._instance.iterfind(".//{*}meta/{*}entity")
+        return frozenset(node.get("dataset", "") for node in nodes)
+
+    @property
+    def saved_to(self) -> frozenset[str]:
+        """Names of the properties that its answers become."""
+        nodes = self._root.iterfind(".//{*}model/{*}bind")
+        found = (value for node in nodes for key, value in node.items() if key.endswith("}saveto"))
+        return frozenset(found)
+
+    @property
     def needs_files(self) -> list[str]:
         """Names of the media files that it refers to."""
         nodes = [node.get("src", "") for node in self._root.iterfind(".//{*}model/{*}instance")]

@@ -15,9 +15,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from connector.sandbox.central_forms import Record, XForm
 from connector.sandbox.central_roles import BY_SYSTEM
+
+if TYPE_CHECKING:
+    from connector.sandbox.central_lists import EntityList
 
 Clock = Callable[[], datetime]
 
@@ -53,6 +57,7 @@ class Actor:
     email: str | None = None
     password: str = ""
     project: int | None = None
+    properties: dict[str, str] = field(default_factory=dict)
     last_login: datetime | None = None
 
 
@@ -76,6 +81,7 @@ class Definition:
     published: datetime | None = None
     draft_token: str | None = None
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    lists: set[str] = field(default_factory=set)  # files that are entity lists
 
 
 @dataclass
@@ -201,6 +207,8 @@ class Project:
     acting_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     rights: dict[int, str] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)
+    lists: dict[str, EntityList] = field(default_factory=dict)
+    actor_properties: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -292,6 +300,7 @@ class Store:
         now = self.clock()
         form = Form(project.id, xform.form_id, now, creator, [self._definition(xform)])
         form.key = next(self._keys) if xform.encrypts else None
+        self._link(project, form)
         project.forms[form.id] = form
         if publish:
             self._publish(form, now)
@@ -303,6 +312,13 @@ class Store:
         definition = self._definition(xform)
         definition.files = {name: file for name, file in old.files.items() if name in xform.needs_files}
         form.definitions = [one for one in form.definitions if one.published] + [definition]
+        self._link(self.projects[form.project], form)
+
+    def _link(self, project: Project, form: Form) -> None:
+        """A list of the project stands for a file of that name where no file was uploaded."""
+        draft = form.definitions[-1]
+        named = {name: name.removesuffix(".csv") for name in draft.xform.needs_files if name.endswith(".csv")}
+        draft.lists = {name for name, list_ in named.items() if list_ in project.lists and name not in draft.files}
 
     def publish(self, form: Form) -> None:
         """Shows the draft to devices."""

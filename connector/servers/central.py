@@ -301,7 +301,7 @@ class Central:
                 advice = "Give our account the role Project Manager, or take `empty_after` away."
                 raise ServerError("central.may_not_delete", f"server {self.name}", advice)
             if not answer.ok and answer.status != 404:  # noqa: PLR2004 (somebody else has deleted it)
-                raise _refused(self.name, answer.status, answer.retry_after)
+                raise refused(self.name, answer.status, answer.retry_after)
 
     def senders(self, account: str) -> tuple[str, ...]:
         """Submissions carry numbers: those of the app users of that name, and of the web user with that e-mail."""
@@ -344,7 +344,7 @@ class Central:
         """Whether a token or a role was taken; False where our account may not."""
         answer = self._door.ask(path, method="DELETE")
         if answer.status not in {200, 403}:
-            raise _refused(self.name, answer.status, answer.retry_after)
+            raise refused(self.name, answer.status, answer.retry_after)
         return answer.ok
 
     def _form_of(self, xml: str) -> str | None:
@@ -377,7 +377,7 @@ class Central:
         rows = self._rows(form_id, f"{_SUBMITTED} eq {_stamp(moment)}")
         found = next((row for row in rows if row.order == order), None)
         if found is None:
-            raise _refused(self.name, 404, None)
+            raise refused(self.name, 404, None)
         return found
 
     def _row_of(self, form_id: str, root_id: str) -> _Row | None:
@@ -498,7 +498,7 @@ class Door:
         """The answer of *path* when it is a good one; raises `ServerError`."""
         answer = self.ask(path, params, most=most)
         if not answer.ok:
-            raise _refused(self._name, answer.status, answer.retry_after)
+            raise refused(self._name, answer.status, answer.retry_after)
         return answer
 
     def file(self, path: str) -> bytes:
@@ -507,7 +507,7 @@ class Door:
         if answer.status == 307:  # noqa: PLR2004 (RFC 9110: temporary redirect)
             answer = self._stored(answer.headers.get("Location", ""))
         if not answer.ok:
-            raise _refused(self._name, answer.status, answer.retry_after)
+            raise refused(self._name, answer.status, answer.retry_after)
         return answer.body
 
     def _stored(self, address: str) -> HttpAnswer:
@@ -528,7 +528,7 @@ class Door:
             advice = "Give our account the role Project Manager: a viewer may read, and not say that something needs a person."
             raise ServerError("central.may_not_review", f"server {self._name}", advice)
         if not answer.ok:
-            raise _refused(self._name, answer.status, answer.retry_after)
+            raise refused(self._name, answer.status, answer.retry_after)
 
     def ask(
         self, path: str, params: Mapping[str, str] | None = None, *,
@@ -548,7 +548,7 @@ class Door:
                 body = json.dumps({"email": self._email, "password": self._password}).encode()
                 answer = self._call("POST", "/v1/sessions", None, body=body)
                 if not answer.ok:
-                    raise _refused(self._name, answer.status, answer.retry_after)
+                    raise refused(self._name, answer.status, answer.retry_after)
                 self._token = self._parsed(answer, _SESSION).token
             return self._token
 
@@ -605,7 +605,7 @@ def _strange(server: str) -> ServerError:
     return ServerError("central.strange_answer", f"server {server}", advice)
 
 
-def _refused(server: str, status: int, retry_after: timedelta | None) -> ServerError:
+def refused(server: str, status: int, retry_after: timedelta | None) -> ServerError:
     """What a status means and what to do; the answer's body is not looked at."""
     where = f"server {server} answered {status}"
     match status:

@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from connector.config import Server
 from connector.errors import Refused, ServerError
 from connector.outbound import Answer
+from connector.servers.case_lists import FILE
 from connector.servers.central import Door
+from connector.servers.central_lists import CentralCaseList
 from connector.servers.hosting import Doorbell, HungDoorbell, Media, Prepared, Project
 from forms.compiler import Sheet
 from forms.tables import Build
@@ -82,6 +84,7 @@ class CentralForms:
             {ref.partition("/")[0] for ref in config.forms.values()} | ({project} if project else set())
         )
         self._project = project or (self._projects[0] if len(self._projects) == 1 else None)
+        self._list = CentralCaseList(name, config, self._door) if config.has_case_list else None
 
     def prepared(self, form_id: str, sheets: Mapping[str, Sheet]) -> Prepared:
         xml = convert_sheets(form_id, sheets).encode()
@@ -127,6 +130,9 @@ class CentralForms:
                 yield f"{project}/{form.form_id}", _note(form, _UNKNOWN)
 
     def put_form(self, title: str, form: Prepared, ref: str | None) -> str:  # noqa: ARG002 (the title is in the form)
+        project = ref.partition("/")[0] if ref is not None else self._project
+        if project and self._list and f"/{FILE}".encode() in form.content:
+            self._list.prepare(f"/v1/projects/{project}")  # before the form, which then shows it
         if ref is not None:
             self._write("POST", f"{_path(ref)}/draft", form.content, _XML)
             return ref
@@ -141,7 +147,12 @@ class CentralForms:
 
     def put_media(self, ref: str, name: str, content: bytes, old: Media | None) -> None:  # noqa: ARG002 (it is replaced)
         path = f"{_path(ref)}/draft/attachments"
-        if name in {file.name for file in self._door.read(path, _FILES)}:  # Central takes what the form names alone
+        if name not in {file.name for file in self._door.read(path, _FILES)}:  # Central takes what the form names alone
+            return
+        if name == FILE and self._list and not ref.endswith(SUFFIX):  # practice sees no real case
+            told = json.dumps({"dataset": True}).encode()
+            self._write("PATCH", f"{path}/{quote(name, safe='')}", told, "application/json")
+        else:
             self._write("POST", f"{path}/{quote(name, safe='')}", content, _FILE)
 
     def deploy(self, project: Project) -> None:

@@ -5,11 +5,13 @@ A target takes a `Release` and nothing else. It answers with a `Receipt` or rais
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Literal, Protocol, runtime_checkable
 
 from connector.disclosure import Release
-from connector.model import Receipt
+from connector.model import Progress, Receipt
 
 # What makes a repeated delivery harmless at this kind of target; the dashboard shows it.
 Effect = Literal["key honoured", "upsert", "lookup first", "at least once"]
@@ -40,3 +42,22 @@ class Target(Protocol):
 
     def check(self) -> Health:
         """Looks whether a delivery could succeed, without one."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A target in which cases go on, and which can be asked how. What its webhooks say is a hint and is read back."""
+
+    def heard(self, headers: Mapping[str, str], body: bytes) -> Sequence[str]:
+        """Its own numbers of the records that a webhook names.
+
+        Raises:
+            NotAuthentic: the secret is not there or not right.
+            NotASubmission: it names no record.
+        """
+
+    def changed(self, since: datetime) -> Sequence[tuple[str, str]]:
+        """(its own number, its mark of the last change) of what changed after *since*; raises `TargetError`."""
+
+    def progress(self, kind: str, external_id: str) -> Progress:
+        """How that record goes on; raises `TargetError`."""

@@ -13,6 +13,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -20,9 +21,10 @@ from urllib.parse import quote
 from connector.config import Target
 from connector.disclosure import Release
 from connector.errors import TargetError
-from connector.model import JSON, Action, File, Receipt
+from connector.model import JSON, Action, File, Progress, Receipt
 from connector.outbound import Answer, Caller, Unreachable
 from connector.targets import Effect, Health, Removal
+from connector.targets.callbacks import authenticated_by_signature, json_in, not_ours
 from connector.targets.mapping import KindMapping, Rows, read_mapping
 from connector.targets.replies import json_of, refused, unhealthy, unreachable
 
@@ -46,6 +48,7 @@ class EspoCrm:
         self._mapping = read_mapping(
             config.at_home(config.mapping) if config.mapping else MAPPING, config.accepts, _SETTINGS
         )
+        self._webhook_secret = config.secret("webhook_secret")
         self._api = _Api(name, config)
 
     def deliver(self, release: Release) -> Receipt:
@@ -70,6 +73,32 @@ class EspoCrm:
         except TargetError as error:
             return unhealthy(error)
         return Health(ok=True)
+
+    def heard(self, headers: Mapping[str, str], body: bytes) -> Sequence[str]:
+        """EspoCRM tells of many records in one signed body, some minutes after they changed."""
+        authenticated_by_signature(self.name, self._webhook_secret, headers, body)
+        told = json_in(self.name, body)
+        if not isinstance(told, list) or not all(isinstance(one, Mapping) and one.get("id") for one in told):
+            raise not_ours(self.name)
+        return [str(one["id"]) for one in told if isinstance(one, Mapping)]
+
+    def changed(self, since: datetime) -> Sequence[tuple[str, str]]:
+        places = sorted({mapping.to for mapping in self._mapping.values() if mapping.progress})
+        return [
+            (str(one["id"]), str(one.get("modifiedAt") or ""))
+            for place in places
+            for one in self._api.since(place, since)
+        ]
+
+    def progress(self, kind: str, external_id: str) -> Progress:
+        mapping = self._mapping.get(kind)
+        if mapping is None or mapping.progress is None:
+            return Progress(None, "")
+        answer = self._api.call("GET", f"{mapping.to}/{external_id}", allowed=frozenset({_NOT_FOUND}))
+        held = json_of(self.name, answer) if answer.ok else None
+        if not isinstance(held, Mapping):
+            return Progress(None, "", gone=True)
+        return Progress(mapping.progress.of(held), str(held.get("modifiedAt") or ""))
 
     def _put(
         self, mapping: KindMapping, key: str, fields: Mapping[str, JSON], there: _Entity | None
@@ -188,6 +217,19 @@ class _Api:
         """The records that belong to *parent* and carry a key of ours or none."""
         return self._listed(entity, [(link, parent)], f"id,{key_field}", _MOST_ROWS)
 
+    def since(self, entity: str, moment: datetime) -> list[_Entity]:
+        """What changed after *moment*, oldest first; EspoCRM's times are UTC without saying so."""
+        where = {"where[0][type]": "after", "where[0][attribute]": "modifiedAt",
+            "where[0][value]": moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")}  # fmt: skip
+        found: list[_Entity] = []
+        while True:
+            params = {**where, "select": "id,modifiedAt", "orderBy": "modifiedAt", "order": "asc",
+                "maxSize": str(_MOST_ROWS), "offset": str(len(found))}  # fmt: skip
+            rows = self._rows(self._call("GET", entity, None, params, frozenset()))
+            found += rows
+            if len(rows) < _MOST_ROWS:
+                return found
+
     def call(self, method: str, path: str, body: JSON = None, allowed: frozenset[int] = frozenset()) -> Answer:
         """One request. Whatever is neither a success nor *allowed* is raised as `TargetError`."""
         return self._call(method, path, body, {}, allowed)
@@ -197,7 +239,10 @@ class _Api:
         for number, (field, value) in enumerate(equal):
             where = f"where[{number}]"
             params |= {f"{where}[type]": "equals", f"{where}[attribute]": field, f"{where}[value]": value}
-        answer = json_of(self._name, self._call("GET", entity, None, params, frozenset()))
+        return self._rows(self._call("GET", entity, None, params, frozenset()))
+
+    def _rows(self, told: Answer) -> list[_Entity]:
+        answer = json_of(self._name, told)
         found = answer.get("list") if isinstance(answer, Mapping) else None
         if not isinstance(found, list):
             raise TargetError("target.not_json", f"target {self._name}", "Look whether the address is that of EspoCRM.")

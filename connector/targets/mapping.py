@@ -16,8 +16,13 @@
     [tracing_request.rows.fields]
     name = "name.full"
 
-`from` is JMESPath (jmespath.org) over the fields of a record, those of `silah schema`. A file is checked against them
-before anything is sent: an unknown field is an error with file and line.
+    [tracing_request.progress]         # the way back: what their record says of the case
+    from = "status"
+    values = "case_state"              # their code = open, action_needed, call_office or closed
+
+`from` is JMESPath (jmespath.org) over the fields of a record, those of `silah schema`; that of `progress` over the
+target's own record. A file is checked against the former before anything is sent: an unknown field is an error with
+file and line.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from connector.errors import Misconfigured
-from connector.model import JSON
+from connector.model import JSON, CaseState
 from connector.targets.wording import iso_days
 from connector.transforms.record import Part, Photo, Record, SaidDate, fields_of
 from connector.transforms.registry import RECORDS
@@ -95,14 +100,29 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How the target's own record becomes one of the four states of a case."""
+
+    expression: jmespath.parser.ParsedResult
+    values: Mapping[str, CaseState]
+
+    def of(self, held: JSON) -> CaseState | None:
+        """The state; None where the target's word has none."""
+        said = self.expression.search(held)
+        return None if said is None else self.values.get(str(said), self.values.get(_ELSE))
+
+
+@dataclass(frozen=True, slots=True)
 class KindMapping:
-    """What becomes of one kind of record. *settings* are further keys of its table, for the type of target."""
+    """What becomes of one kind of record. *settings* are further keys of its table, for the type of target; *progress*
+    is the way back, if there is one."""
 
     kind: str
     to: str
     rules: tuple[Rule, ...]
     rows: tuple[Rows, ...]
     settings: Mapping[str, JSON]
+    progress: Way | None = None
 
     def of(self, fields: Mapping[str, JSON], on: date) -> dict[str, JSON]:
         """The record's own fields; what has no value is None."""
@@ -151,12 +171,31 @@ class _Reader:
             raise self._fault("mapping.unknown_kind", kind, f"Known kinds: {', '.join(sorted(RECORDS))}.")
         self._begins = self._line(kind)
         table = self._table(self._tables[kind], kind)
-        for key in set(table) - {"to", "fields", "rows"} - self._settings:
+        for key in set(table) - {"to", "fields", "rows", "progress"} - self._settings:
             raise self._fault("mapping.unknown_key", key, "Remove the key or mend its spelling.")
         rules = self._rules(self._table(table.get("fields", {}), "fields"), RECORDS[kind])
         rows = tuple(self._rows(one, RECORDS[kind]) for one in table.get("rows", ()))
         extra = {key: table[key] for key in self._settings if key in table}
-        return KindMapping(kind, str(table.get("to", "")), rules, rows, extra)
+        return KindMapping(kind, str(table.get("to", "")), rules, rows, extra, self._way(table.get("progress")))
+
+    def _way(self, given: object) -> Way | None:
+        if given is None:
+            return None
+        self._begins = self._line("progress")
+        table = self._table(given, "progress")
+        if set(table) != {"from", "values"}:
+            raise self._fault("mapping.bad_rule", "progress", "The way back has `from` and `values`, and nothing else.")
+        values = self._values("progress", table["values"]) or {}
+        strange = [theirs for theirs, ours in values.items() if str(ours) not in set(CaseState)]
+        if strange:
+            raise self._fault("mapping.unknown_state", strange[0], f"A case is one of: {', '.join(CaseState)}.")
+        try:
+            expression = jmespath.compile(str(table["from"]))
+        except JMESPathError:
+            raise self._fault(
+                "mapping.not_jmespath", "progress", "Mend the expression; jmespath.org explains the language."
+            ) from None
+        return Way(expression, {theirs: CaseState(str(ours)) for theirs, ours in values.items()})
 
     def _rows(self, given: object, model: type[Record]) -> Rows:
         self._begins = self._line("rows")

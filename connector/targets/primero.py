@@ -15,6 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import unquote
@@ -22,9 +23,10 @@ from urllib.parse import unquote
 from connector.config import Target
 from connector.disclosure import Release
 from connector.errors import TargetError
-from connector.model import JSON, Action, File, Receipt
+from connector.model import JSON, Action, File, Progress, Receipt
 from connector.outbound import Answer, Caller, Unreachable
 from connector.targets import Effect, Health, Removal
+from connector.targets.callbacks import authenticated_by_key, json_in, not_ours
 from connector.targets.mapping import KindMapping, Rows, read_mapping
 from connector.targets.replies import json_of, refused, unhealthy, unreachable
 
@@ -41,6 +43,7 @@ _OURS = re.compile(r"[0-9a-f]{16}\.[a-z0-9]{3}")
 _MASK = "*******"
 _POINTER = re.compile(r"[\w./\[\]-]+")
 _CSRF = re.compile(r"CSRF-TOKEN=([^;,\s]+)")
+_PER_PAGE, _MOST_PAGES = 500, 40
 _WAIT_AFTER_REFUSAL = 60.0  # seconds; six wrong passwords lock an account for half an hour
 _DISABLED = "record: disabled, not erased"
 
@@ -59,6 +62,7 @@ class Primero:
         self._mapping = read_mapping(
             config.at_home(config.mapping) if config.mapping else MAPPING, config.accepts, _SETTINGS
         )
+        self._webhook_secret = config.secret("webhook_secret")
         self._door = _Door(name, config, clock)
 
     def deliver(self, release: Release) -> Receipt:
@@ -83,6 +87,49 @@ class Primero:
             advice = f"Give the role of our account the forms with: {', '.join(missing)}."
             return Health(ok=False, code="target.fields_missing", next_step=advice)
         return Health(ok=True)
+
+    def heard(self, headers: Mapping[str, str], body: bytes) -> Sequence[str]:
+        """Primero's webhook shows a key and no signature, names one record, and is never repeated."""
+        authenticated_by_key(self.name, self._webhook_secret, headers, "X-API-Key")
+        told = _member(json_in(self.name, body), "data")
+        record = told.get("record_id") if isinstance(told, Mapping) else None
+        if not isinstance(record, str) or not record:
+            raise not_ours(self.name)
+        return (record,)
+
+    def changed(self, since: datetime) -> Sequence[tuple[str, str]]:
+        """Newest first, page by page, until what is older; Primero can sort by the last change."""
+        found: list[tuple[str, str]] = []
+        for place in sorted({mapping.to for mapping in self._mapping.values() if mapping.progress}):
+            found += self._changed(place, since)
+        return found
+
+    def _changed(self, place: str, since: datetime) -> Iterator[tuple[str, str]]:
+        for page in range(1, _MOST_PAGES + 1):
+            query = f"order_by=last_updated_at&order=desc&fields=id,last_updated_at&per={_PER_PAGE}&page={page}"
+            answer = json_of(self.name, self._door.call("GET", f"/{place}?{query}"))
+            rows = _rows(_member(answer, "data"))
+            for row in rows:
+                mark = str(row.get("last_updated_at") or "")
+                if mark and _moment(mark) < since:
+                    return
+                yield str(row.get("id")), mark
+            if len(rows) < _PER_PAGE:
+                return
+
+    def progress(self, kind: str, external_id: str) -> Progress:
+        mapping = self._mapping.get(kind)
+        if mapping is None or mapping.progress is None:
+            return Progress(None, "")
+        record = f"/{mapping.to}/{external_id}"
+        answer = self._door.call("GET", record, allowed=frozenset({404}))
+        if not answer.ok:
+            return Progress(None, "", gone=True)
+        held = dict(self._data(answer))
+        if mapping.to == "tracing_requests":
+            traces = json_of(self.name, self._door.call("GET", f"{record}/traces"))
+            held["traces"] = _rows(_member(traces, "data"))
+        return Progress(mapping.progress.of(held), str(held.get("last_updated_at") or ""))
 
     def _wanted(self, mapping: KindMapping, release: Release) -> dict[str, JSON]:
         """The record as Primero is to hold it; what has no value is None, so that an update blanks it."""
@@ -349,3 +396,12 @@ def _listed(value: JSON) -> list[str]:
             return [value]
         return [str(one) for one in inner] if isinstance(inner, list) else [value]
     return [str(one) for one in value] if isinstance(value, Sequence) else []
+
+
+def _moment(text: str) -> datetime:
+    """A time as Primero writes it; what cannot be read is looked at."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

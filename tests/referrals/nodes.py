@@ -13,12 +13,12 @@ from typing import Any
 from connector import config as configuration
 from connector.app import assemble
 from connector.ledger.referrals import Outgoing, Partner, Shown
+from connector.model import luhn_valid
 from connector.outbound import Answer, Unreachable
 from connector.pipeline import Pipeline
 from connector.referrals.envelope import unseal
 from connector.referrals.exchange import Exchange, exchange_of
 from connector.referrals.machine import Deed
-from connector.referrals.referral import luhn_valid
 from connector.setup import new_key
 from webhooks.edge import create_app
 

@@ -62,10 +62,13 @@ def target_config(home: Path, monkeypatch_env: Mapping[str, str] | None = None, 
     return configuration.parse(data, home / "silah.toml").targets["bench"]
 
 
+_TIMES = frozenset({"last_updated_at", "modifiedAt"})
+
+
 def without_nulls(value: Any) -> Any:
-    """What is null is not held."""
+    """What is null is not held, and when it was last touched is no part of it."""
     if isinstance(value, dict):
-        return {key: without_nulls(one) for key, one in value.items() if one is not None}
+        return {key: without_nulls(one) for key, one in value.items() if one is not None and key not in _TIMES}
     return [without_nulls(one) for one in value] if isinstance(value, list) else value
 
 

@@ -1,6 +1,6 @@
 """A stand-in for EspoCRM's REST API on loopback, written from how its code and documents say it behaves.
 
-API key or HMAC, entities with custom fields (unknown ones dropped, wrong ones 400), where-filters, duplicates 409 with
+API key or HMAC, webhooks in signed batches, entities with custom fields (unknown ones dropped, wrong ones 400), where-filters, duplicates 409 with
 their list, no upsert, soft deletion, attachments. Errors are a status and a header; their body is often a page.
 """
 
@@ -13,9 +13,12 @@ import json
 import re
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import requests
 from flask import Flask, Response, request
 
 from connector.sandbox.web import Asked, Disturbed, Faults, RunningServer
@@ -30,7 +33,7 @@ ENTITIES: dict[str, dict[str, str]] = {
     "CTracingRequest": {
         **dict.fromkeys(_TEXTS.split(), "varchar"), "name": "required", "inquiryDate": "date", "consentGivenAt": "datetime",
         "consentReviewOn": "date", "enquirerPhoneSafe": "bool", "enquirerLanguages": "multiEnum", "priorSteps": "multiEnum",
-        "photos": "attachmentMultiple",
+        "photos": "attachmentMultiple", "caseState": "varchar",
     },
     "CSoughtPerson": {
         **dict.fromkeys(_ROW_TEXTS.split(), "varchar"), "name": "required", "otherNames": "multiEnum", "dateOfBirth": "date",
@@ -64,6 +67,26 @@ class EspoStub:
     """Whether its checkers take every new record of the same name for a duplicate."""
     down: bool = False
     forbidden: bool = False
+    hook: tuple[str, str] | None = None
+    """Where its webhook tells of changes, and the secret it signs with."""
+    told: list[int] = field(default_factory=list)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def work(self, entity: str, *changes: tuple[str, dict[str, Any]]) -> None:
+        """Case workers change records; EspoCRM tells of them together, in one signed list."""
+        for one, values in changes:
+            self.records[entity][one].update(values, modifiedAt=self.now())
+        if self.hook:
+            url, secret = self.hook
+            payload = json.dumps([{"id": one, **values} for one, values in changes]).encode()
+            proof = hmac.new(secret.encode(), payload, hashlib.sha256).digest()
+            signature = base64.b64encode(b"hook-id:" + proof).decode()
+            headers = {"Content-Type": "application/json", "Signature": signature}
+            self.told.append(requests.post(url, data=payload, headers=headers, timeout=5).status_code)
+
+    def now(self) -> str:
+        """Its times: UTC, to the second."""
+        return self.clock().astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
     def serve(self) -> RunningServer:
         return RunningServer(Disturbed(_app(self), self.faults, self.asked, lambda _: None), "127.0.0.1", 0)
@@ -119,6 +142,11 @@ def _get(stub: EspoStub, entity: str, one: str) -> Any:
         return _shown(stub, _found(stub, entity, one))
     wanted = _equal(stub, entity)
     found = [record for record in stub.live(entity) if all(record.get(name) == value for name, value in wanted)]
+    if request.args.get("where[0][type]") == "after":
+        since = request.args["where[0][value]"]
+        found = [record for record in found if str(record.get(request.args["where[0][attribute]"])) > since]
+    found.sort(key=lambda record: str(record.get(request.args.get("orderBy", "id"))))
+    found = found[int(request.args.get("offset", 0)) :]
     select = [*request.args.get("select", "").split(","), "id"]
     most = int(request.args.get("maxSize", 20))
     return {"list": [{key: record.get(key) for key in select if key} for record in found[:most]], "total": len(found)}
@@ -175,14 +203,14 @@ def _post(stub: EspoStub, entity: str, _one: str) -> Any:
     alike = [one for one in stub.live(entity) if one.get("name") == kept["name"]]
     if stub.duplicates and alike and request.headers.get("X-Skip-Duplicate-Check") != "true":
         raise Refusal(409, "duplicate", [_shown(stub, one) for one in alike])
-    record = {"id": secrets.token_hex(8), "deleted": False, **kept}
+    record = {"id": secrets.token_hex(8), "deleted": False, "modifiedAt": stub.now(), **kept}
     stub.records[entity][record["id"]] = record
     return _shown(stub, record)
 
 
 def _put(stub: EspoStub, entity: str, one: str) -> Any:
     record = _found(stub, entity, one)
-    record.update(_body(stub, entity))
+    record.update(_body(stub, entity), modifiedAt=stub.now())
     return _shown(stub, record)
 
 

@@ -1,7 +1,8 @@
 """A stand-in for Primero v2 on loopback, written from how its code behaves; where its documents say otherwise, the code counts.
 
 Signing in three ways, 204 and 409 by the caller's own id, forms that drop what they do not know and refuse wrong types,
-merging updates, traces out of subform rows, attachments, referrals, disabling. `faults` disturbs it on demand.
+merging updates, traces out of subform rows, attachments, referrals, disabling, webhooks that nobody repeats. `faults`
+disturbs it on demand.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
+import requests
 from flask import Flask, Response, request
 
 from connector.sandbox.web import Asked, Disturbed, Faults, RunningServer
@@ -141,6 +143,30 @@ class PrimeroStub:
     sign_ins: int = 0
     failures: int = 0
     configuring: bool = False
+    hook: tuple[str, str] | None = None
+    """Where its webhook tells of changes, and the key it shows in `x-api-key`."""
+    told: list[int] = field(default_factory=list)
+    """The statuses that the webhook's receiver answered."""
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def work(self, kind: str, one: str, **changes: Any) -> None:
+        """A case worker changes a record; Primero tells of it once, without a signature, and repeats nothing."""
+        self.records[kind][one].update(changes)
+        self._changed(kind, one)
+
+    def match(self, trace: str, case: str | None) -> None:
+        """A case worker links a person looked for with a case."""
+        self.traces[trace]["matched_case_id"] = case
+        self._changed("tracing_requests", self.traces[trace]["tracing_request_id"])
+
+    def _changed(self, kind: str, one: str) -> None:
+        record = self.records[kind][one]
+        record["last_updated_at"] = self.clock().isoformat()
+        if self.hook:
+            url, key = self.hook
+            body = {"data": {"record_id": one, "record_type": _TYPES[kind], "hostname": "x.primero.org", **record}}
+            answer = requests.post(url, json=body, headers={"x-api-key": key}, timeout=5)
+            self.told.append(answer.status_code)
 
     def serve(self) -> RunningServer:
         return RunningServer(Disturbed(_app(self), self.faults, self.asked, lambda _: None), "127.0.0.1", 0)
@@ -281,6 +307,7 @@ def _create(stub: PrimeroStub, kind: str) -> Any:
         "module_id": sent.get("module_id"), **{key: value for key, value in kept.items() if key != "id"},
     }  # fmt: skip
     record["short_id"] = record["id"][-7:]
+    record["last_updated_at"] = stub.clock().isoformat()
     record.setdefault("inquiry_date" if kind == "tracing_requests" else "registration_date", date.today().isoformat())  # noqa: DTZ011
     stub.records[kind][record["id"]] = record
     _into_traces(stub, kind, record, kept)
@@ -357,6 +384,10 @@ def _found(held: Mapping[str, Any], one: str) -> Any:
 def _list(stub: PrimeroStub, kind: str) -> Any:
     per, page = min(int(request.args.get("per", 20)), 1000), int(request.args.get("page", 1))
     wanted = [_shown(one) for one in stub.records[kind].values()]
+    order = request.args.get("order_by", "created_at")
+    wanted.sort(key=lambda one: str(one.get(order, "")), reverse=request.args.get("order") == "desc")
+    names = [name for name in request.args.get("fields", "").split(",") if name]
+    wanted = [{name: one[name] for name in names if name in one} for one in wanted] if names else wanted
     return {
         "data": wanted[(page - 1) * per : page * per],
         "metadata": {"total": len(wanted), "per": per, "page": page},
@@ -373,6 +404,7 @@ def _update(stub: PrimeroStub, kind: str, one: str) -> Any:
     if changed.get("record_state") is True:
         record["enabled"] = True
     record.update(changed)
+    record["last_updated_at"] = stub.clock().isoformat()
     _into_traces(stub, kind, record, kept)
     return {"data": {"id": one, **changed}}, 200
 
