@@ -142,11 +142,13 @@ class Attachments:
             ) from None
 
     def _wait_for(self, delivery: Due) -> None:
-        """Devices send large files after the form: they are waited for, then the record goes without."""
+        """Devices send large files after the form: they are waited for, then the record goes without. One that comes
+        later is found by a sweep and goes with another delivery of the same version."""
         wait: timedelta = self._config.servers[delivery.server].attachments_wait
         if self._ledger.now() - (delivery.tried_at or self._ledger.now()) < wait:
             self._ledger.read_again(delivery)
             raise ServerError("attachment.not_arrived", f"record {delivery.record_id}", "It is waited for and fetched.")
+        self._ledger.went_without(delivery)
 
     def _folder(self, delivery: Due) -> Path:
         return self._spool / self._hidden(delivery.record_id)

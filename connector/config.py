@@ -107,6 +107,7 @@ class Server(FormKey):
     password_env: str | None = None
     password_file: Path | None = None
     reconcile_every: Duration = timedelta(minutes=15)
+    reconcile_whole_every: Duration = timedelta(days=1)
     reconcile_on_start: bool = True
     on_delete: Literal["ask", "withdraw", "keep"] = "ask"
     vanish_limit: Annotated[int, Field(ge=0)] = 5

@@ -52,6 +52,7 @@ log = logging.getLogger("silah.pipeline")
 
 _READ_AGAIN = (2, 10, 60, 300, 900, 3600)  # seconds between readings of a receipt that could not be followed
 _NOT_FOUND_AFTER = 4
+NEWEST = 2000  # submissions that every sweep compares; edits of older ones are found by a whole sweep
 _JITTER = 0.25
 # The target's own word, or the network's, that it took nothing.
 _SURELY_NOT_HELD = frozenset({"target.refused", "target.http_429", "target.http_503"})
@@ -222,6 +223,7 @@ class Pipeline:
         *,
         full: bool = False,
         accept_gone: bool = False,
+        newest: bool = False,
         tick: Callable[[int], None] = lambda _: None,
     ) -> Swept:
         """Walks the server's whole list, page by page: new, edited, reviewed, gone; nothing is sent by this.
@@ -229,8 +231,11 @@ class Pipeline:
         Args:
             full: read every submission again, whatever the list says.
             accept_gone: what a stopped sweep missed is taken as gone.
+            newest: compare only what is new and the newest submissions that are known, but for a list that a stopped
+                sweep left open.
         """
-        return _Sweep(self, server, form, full=full, tick=tick).run(accept_gone=accept_gone)
+        whole = not newest or self.ledger.stopped(server, form) is not None
+        return _Sweep(self, server, form, full=full, whole=whole, tick=tick).run(accept_gone=accept_gone)
 
     def withdraw(self, case: Case, recipient: str | None, reason: str, actor: str) -> list[str]:
         """Takes consent back: stops what is queued and tells whoever may hold the record; the targets that are told."""
@@ -496,19 +501,25 @@ class Pipeline:
 
 
 class _Sweep:
-    """One comparison of a server's list with the ledger."""
+    """One comparison of a server's list with the ledger: the whole of it, or the newest and what is new."""
 
-    def __init__(self, pipeline: Pipeline, server: str, form: str, *, full: bool, tick: Callable[[int], None]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, server: str, form: str, *, full: bool, whole: bool, tick: Callable[[int], None]
+    ) -> None:
+        self._after = -1 if whole else pipeline.ledger.window(server, form, NEWEST)
+        self._whole = whole
         self._pipeline, self._ledger = pipeline, pipeline.ledger
         self._source, self._config = pipeline.servers[server], pipeline.config.servers[server]
         self._server, self._form, self._full, self._tick = server, form, full, tick
         self._changed = self._listed = 0
         self._unlisted: list[Known] = []
         self._roots: set[str] = set()
+        self._late: frozenset[str] = frozenset()
 
     def run(self, *, accept_gone: bool) -> Swept:
         rights = self._source.rights(self._form)
         if rights.mark != "none":
+            self._late = self._ledger.late(self._server, self._form, whole=self._whole)
             self._walk()
         else:
             self._unlisted = self._ledger.known(self._server, self._form, -1, None)
@@ -516,14 +527,15 @@ class _Sweep:
         stopped = self._guard(vanished, rights, accept_gone=accept_gone)
         self._mark(vanished, stopped)
         mark = None if stopped == "rights" else rights.mark
-        self._ledger.swept(self._server, self._form, self._listed, len(vanished), stopped, mark)
+        older = self._ledger.listed_until(self._server, self._form, self._after) if self._after >= 0 else 0
+        self._ledger.swept(self._server, self._form, older + self._listed, len(vanished), stopped, mark)
         newly = [known for known in vanished if known.presence != "gone"]
         return Swept(self._server, self._form, self._listed, self._changed, 0 if stopped else len(newly), stopped)
 
     def _walk(self) -> None:
-        after = -1
+        after = self._after
         own = self._source.own_account()
-        for page in self._source.listing(self._form):
+        for page in self._source.listing(self._form, after):
             until = page[-1].order
             self._page(page, self._ledger.known(self._server, self._form, after, until), own)
             self._listed += len(page)
@@ -558,7 +570,7 @@ class _Sweep:
             one.order,
             False,
         )
-        return self._full or not same
+        return self._full or not same or one.root_id in self._late
 
     def _read(self, news: Sequence[Listed]) -> None:
         for start in range(0, len(news), 1000):

@@ -56,6 +56,7 @@ class Chores:
         self._rung = threading.Event()
         self._timekeeper = Timekeeper(pipeline)
         self.says = Says()
+        self._whole_at: dict[tuple[str, str], float] = {}  # monotonic seconds
 
     def ring(self) -> None:
         """Something came in: look now."""
@@ -167,15 +168,24 @@ class Chores:
                     return
                 wait = every
 
+    def _wants_whole(self, server: str, form: str) -> bool:
+        """At the start, and as often as the whole list is to be compared."""
+        every = self._pipeline.config.servers[server].reconcile_whole_every.total_seconds()
+        last = self._whole_at.get((server, form))
+        return last is None or (every > 0 and time.monotonic() - last >= every)
+
     def _sweep(self, server: str) -> None:
         for form in self._pipeline.config.servers[server].forms:
             if self._stopping.is_set():
                 return
+            newest = not self._wants_whole(server, form)
             try:
-                swept = self._pipeline.reconcile(server, form)
+                swept = self._pipeline.reconcile(server, form, newest=newest)
             except SilahError as error:
                 log.warning("%s while pulling %s from %s: %s", error.code, form, server, error.next_step)
                 continue
+            if not newest:
+                self._whole_at[server, form] = time.monotonic()
             if swept.stopped:
                 log.warning("pull.stopped (%s) for %s on %s: see `silah pull --help`", swept.stopped, form, server)
             self._news()

@@ -37,6 +37,12 @@ class Accounts(Part):
             where = (sweeps.c.server == server, sweeps.c.form_id == form_id)
             return connection.execute(select(sweeps.c.rights).where(*where)).scalar()
 
+    def stopped(self, server: str, form_id: str) -> str | None:
+        """Why the last comparison waits for a person, if it does."""
+        with self.database.reading() as connection:
+            where = (sweeps.c.server == server, sweeps.c.form_id == form_id)
+            return connection.execute(select(sweeps.c.stopped).where(*where)).scalar()
+
     def account(self, server: str, form_id: str) -> Account:
         """Where the submissions that the server listed last are. A stopped sweep counts what it holds back as parked."""
         with self.database.reading() as connection:

@@ -13,7 +13,7 @@ from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds
 from connector.ledger.deliveries import close_open, make_delivery, new_delivery
 from connector.ledger.part import Part, chunks
-from connector.ledger.schema import data_keys, deliveries, receipts, submissions, versions
+from connector.ledger.schema import data_keys, deliveries, late_files, receipts, submissions, versions
 from connector.ledger.values import Prepared, Routes
 from connector.model import JSON, Action, Submission
 
@@ -132,6 +132,7 @@ class _Batch:
             self._refresh(row, one)
             return False
         version = row.version if same else row.version + 1
+        self._connection.execute(delete(late_files).where(late_files.c.submission_id == row.id))
         values = {"version": version, "touched": submissions.c.touched + 1, **self._standing(one)}
         if same and one.approved:
             values |= {"approved_version": version, "approved_by": one.submission.review.by}

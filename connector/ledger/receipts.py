@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from connector.ledger.database import milliseconds
 from connector.ledger.part import BATCH, Part
-from connector.ledger.schema import counters, receipts, submissions
+from connector.ledger.schema import counters, late_files, receipts, submissions
 from connector.ledger.values import Due, DueReceipt, Kept
 from connector.model import Bell
 
 _KEEP_WITHIN = 10.0  # seconds; whoever rings waits no longer than some more
+_LATE_FOR, _LATE_OFTEN = timedelta(days=30), timedelta(days=1)
 _CLAIM = timedelta(seconds=12)  # a receipt that another process follows is left alone for so long
 
 
@@ -46,6 +47,22 @@ class Receipts(Part):
     def read_again(self, delivery: Due) -> None:
         """Asks for another reading of a delivery's submission: something of it had not arrived."""
         self.database.write(lambda connection: read_anew(connection, delivery.submission_id, milliseconds(self.now())))
+
+    def went_without(self, delivery: Due) -> None:
+        """Notes that a delivery leaves without a file that has not arrived; it is looked for in later sweeps."""
+        self.database.write(lambda connection: _note_late(connection, delivery.submission_id, milliseconds(self.now())))
+
+    def late(self, server: str, form_id: str, *, whole: bool) -> frozenset[str]:
+        """Root ids of submissions of which a file may still come: a sweep of the *whole* list looks for a month, every
+        other one for a day."""
+        earliest = milliseconds(self.now() - (_LATE_FOR if whole else _LATE_OFTEN))
+        query = (
+            select(submissions.c.root_id)
+            .join(late_files, late_files.c.submission_id == submissions.c.id)
+            .where(submissions.c.server == server, submissions.c.form_id == form_id, late_files.c.since >= earliest)
+        )
+        with self.database.reading() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def due_receipts(self, limit: int = BATCH) -> list[DueReceipt]:
         with self.database.reading() as connection:
@@ -114,6 +131,12 @@ def add_receipt(connection: Connection, server: str, bell: Bell, at: int) -> str
         )
     )  # fmt: skip
     return receipt
+
+
+def _note_late(connection: Connection, submission_id: int, at: int) -> None:
+    noted = select(late_files.c.since).where(late_files.c.submission_id == submission_id)
+    if connection.execute(noted).first() is None:
+        connection.execute(insert(late_files).values(submission_id=submission_id, since=at))
 
 
 def read_anew(connection: Connection, submission_id: int, at: int) -> bool:

@@ -172,6 +172,14 @@ sweeps = Table(
     Column("finished_at", BigInteger),
 )
 
+# Submissions that went without a file that had not arrived: looked at again while it may still come.
+late_files = Table(
+    "late_files",
+    metadata,
+    Column("submission_id", _Id, ForeignKey("submissions.id"), primary_key=True, autoincrement=False),
+    Column("since", BigInteger, nullable=False),
+)
+
 pauses = Table(
     "pauses",
     metadata,

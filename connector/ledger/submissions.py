@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
 
 from connector.keys import DataKey
 from connector.ledger import audit
@@ -31,6 +31,19 @@ class Submissions(Part):
         with self.database.reading() as connection:
             rows = connection.execute(select(submissions).where(*where).order_by(submissions.c.ord)).all()
         return [_known(row) for row in rows]
+
+    def window(self, server: str, form_id: str, newest: int) -> int:
+        """The order after which the *newest* so many known submissions stand; -1 when fewer are known."""
+        query = select(submissions.c.ord).where(*of_form(server, form_id)).order_by(submissions.c.ord.desc())
+        with self.database.reading() as connection:
+            found = connection.execute(query.offset(newest).limit(1)).scalar()
+        return -1 if found is None else found
+
+    def listed_until(self, server: str, form_id: str, order: int) -> int:
+        """How many stood on the server's list up to *order* when it was last compared."""
+        there = (*of_form(server, form_id), submissions.c.ord <= order, submissions.c.presence == "listed")
+        with self.database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(submissions).where(*there)).scalar_one()
 
     def known_by_root(self, server: str, form_id: str, roots: Sequence[str]) -> dict[str, Known]:
         found: dict[str, Known] = {}

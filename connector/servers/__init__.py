@@ -48,8 +48,8 @@ class FormServer(Protocol):
     def rights(self, form_id: str) -> Rights:
         """What we may see of this form now."""
 
-    def listing(self, form_id: str) -> Iterator[list[Listed]]:
-        """The whole list, page by page in ascending order, without answers."""
+    def listing(self, form_id: str, after: int = -1) -> Iterator[list[Listed]]:
+        """The whole list, or what stands *after* an order, page by page in ascending order, without answers."""
 
     def read(self, form_id: str, orders: Sequence[int]) -> list[Submission]:
         """These submissions with their answers; those that are gone are left out."""

@@ -246,15 +246,16 @@ class Central:
             raise
         return Rights(whole=True, mark="read")
 
-    def listing(self, form_id: str) -> Iterator[list[Listed]]:
+    def listing(self, form_id: str, after: int = -1) -> Iterator[list[Listed]]:
         """The whole list, oldest first. Who reviewed is not in it: `read` tells.
 
         Pages are cut by time and not counted off, so that rows that go or come meanwhile move no other one. A row that
         becomes visible late, behind the page that would have held it, is in the next list.
         """
-        after: datetime | None = None
+        # From the millisecond before, for others may share that of *after*.
+        since = _EPOCH + ((after >> _TIE_BITS) - 1) * _MILLISECOND if after >= 0 else None
         top = _PAGE
-        while rows := self._page(form_id, after, top):
+        while rows := self._page(form_id, since, top):
             # The last millisecond of a full page may go on behind it.
             whole = (
                 rows if len(rows) < top else [row for row in rows if row.system.submitted < rows[-1].system.submitted]
@@ -262,8 +263,10 @@ class Central:
             if not whole:
                 top *= 2
                 continue
-            yield [self._listed(form_id, row) for row in sorted(whole, key=lambda row: row.order)]
-            after = whole[-1].system.submitted
+            behind = [row for row in whole if row.order > after]
+            if behind:
+                yield [self._listed(form_id, row) for row in sorted(behind, key=lambda row: row.order)]
+            since = whole[-1].system.submitted
 
     def read(self, form_id: str, orders: Sequence[int]) -> list[Submission]:
         wanted = set(orders)

@@ -194,8 +194,8 @@ class Kobo:
         names = sorted(permission.codename for permission in asset.effective_permissions)
         return Rights("view_submissions" in names, ",".join(names))
 
-    def listing(self, form_id: str) -> Iterator[list[Listed]]:
-        after = 0
+    def listing(self, form_id: str, after: int = -1) -> Iterator[list[Listed]]:
+        """Every question is a row in the form's history on KoboToolbox: none is asked beyond the last page."""
         while True:
             query = {"_id": {"$gt": after}}
             page = self._page(
@@ -205,6 +205,8 @@ class Kobo:
             if not rows:
                 return
             yield [Listed(row.root_id, bare_uuid(row.uuid), row.id, _review(row.validation)) for row in rows]
+            if page.count <= len(rows):  # of the rows that were asked for
+                return
             after = rows[-1].id
 
     def read(self, form_id: str, orders: Sequence[int]) -> list[Submission]:

@@ -91,8 +91,8 @@ class Unsealing:
     def rights(self, form_id: str) -> Rights:
         return self._inner.rights(form_id)
 
-    def listing(self, form_id: str) -> Iterator[list[Listed]]:
-        return self._inner.listing(form_id)
+    def listing(self, form_id: str, after: int = -1) -> Iterator[list[Listed]]:
+        return self._inner.listing(form_id, after)
 
     def review_of(self, form_id: str, order: int) -> Review:
         return self._inner.review_of(form_id, order)

@@ -64,9 +64,9 @@ class Server:
         self._answer()
         return Rights(self.seen, "view" if self.seen else "none")
 
-    def listing(self, form_id: str) -> Iterator[list[Listed]]:
+    def listing(self, form_id: str, after: int = -1) -> Iterator[list[Listed]]:
         self._answer()
-        rows = sorted(self.rows.values(), key=lambda one: one.order)
+        rows = sorted((one for one in self.rows.values() if one.order > after), key=lambda one: one.order)
         for start in range(0, len(rows), 3):
             yield [Listed(one.root_id, one.instance_id, one.order, one.review) for one in rows[start : start + 3]]
 

@@ -79,6 +79,10 @@ GATES = (
         "noted before it is sent", "connector/pipeline.py", "if not self.ledger.begin(delivery, self._content(ready)):",
         "if False:", "tests/flow/test_crashes.py",
     ),
+    Gate(
+        "a stopped sweep stays stopped", "connector/pipeline.py", "self.ledger.stopped(server, form) is not None",
+        "False", "tests/flow/test_sweeps.py",
+    ),
     Gate("rights that changed", "connector/pipeline.py", '            return "rights"', "            return None", "tests/flow/test_pull.py"),
     Gate("gone holds the queue", "connector/ledger/deliveries.py", 'HELD = ("gone", "vanished")', "HELD = ()", "tests/flow/test_pull.py"),
     Gate(
