@@ -11,10 +11,12 @@ import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -72,6 +74,17 @@ def _duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+def _network(value: str) -> str:
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("an address or a range is written 203.0.113.7 or 203.0.113.0/24") from None
+    return value
+
+
+Network = Annotated[str, AfterValidator(_network)]
+
+
 class _Section(BaseModel):
     """A table of the file: no unknown keys, and secrets that are named, never written."""
 
@@ -103,6 +116,7 @@ class Server(FormKey):
     webhook_secret_file: Path | None = None
     webhook_secret_next_env: str | None = None
     webhook_secret_next_file: Path | None = None
+    allowed_from: tuple[Network, ...] = ()
     email: str | None = None
     password_env: str | None = None
     password_file: Path | None = None
@@ -244,6 +258,14 @@ class Retention(_Section):
     purge_every: Duration = timedelta(hours=6)
 
 
+class Door(_Section):
+    """`[door]`: who may ring at the webhooks, how often, and which proxies are believed."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    rate: Annotated[float, Field(gt=0)] = 1000
+    burst: Annotated[float, Field(ge=1)] = 60_000
+
+
 class Figures(_Section):
     """`[figures]`: what was counted before the system (contract §7)."""
 
@@ -270,6 +292,7 @@ class Config(_Section):
     metrics_token_file: Path | None = None
     servers: Mapping[str, Server] = Field(default_factory=dict)
     targets: Mapping[str, Target] = Field(default_factory=dict)
+    door: Door = Field(default_factory=Door)
     dispatch: Dispatch = Field(default_factory=Dispatch)
     retention: Retention = Field(default_factory=Retention)
     figures: Figures = Field(default_factory=Figures)

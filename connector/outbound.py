@@ -1,26 +1,35 @@
 """The only outgoing HTTP of Silah: one way to call, with a time limit, a size limit and no redirects.
 
-Addresses that an admin wrote are trusted, loopback included. Errors say which side failed and what to do,
+Addresses that an admin wrote are trusted, loopback included. One that came in data is called by `PublicCaller` alone: over
+TLS, and only when the machine that has answered the connection is a public one, whatever its name said. Errors say which side failed and what to do,
 never what was sent or answered; `log` lines hold the method, the host, the status and the time, no path or query.
 """
 
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import NameResolutionError
 
 log = logging.getLogger("silah.outbound")
 
 MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 1 << 16
+_NOT_PUBLIC = "silah: not a public address"
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class Unreachable(Exception):
@@ -29,6 +38,13 @@ class Unreachable(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class NotPublic(Unreachable):
+    """An address that came in data leads inside, or does without TLS: nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("cut")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +130,8 @@ class Caller:
         except requests.Timeout:
             raise Unreachable("timeout") from None
         except requests.ConnectionError as error:
+            if _NOT_PUBLIC in repr(error):
+                raise NotPublic from None
             raise Unreachable("refused" if "NewConnectionError" in repr(error) else "cut") from None
         except requests.RequestException:
             raise Unreachable("cut") from None
@@ -125,6 +143,56 @@ class Caller:
 
     def close(self) -> None:
         self._session.close()
+
+
+class PublicCaller(Caller):
+    """Calls an address that came in data, as the place of a file that a form server sends us to.
+
+    The address of the other end is looked at on the connection itself, before anything is sent: a name that changes its
+    meaning between two look-ups (DNS rebinding) leads nowhere inside. Raises `NotPublic`.
+    """
+
+    def __init__(self, base: str, *, timeout: timedelta) -> None:
+        super().__init__(base, timeout=timeout, pool=1)
+        self._session.mount("http://", _NoDoor())
+        self._session.mount("https://", _PublicAdapter())
+
+
+class _PublicAdapter(HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = {"https": _PublicPool}
+
+
+class _NoDoor(HTTPAdapter):
+    def send(self, *_: Any, **__: Any) -> requests.Response:
+        raise requests.ConnectionError(_NOT_PUBLIC)
+
+
+class _PublicConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        if is_public(connected.getpeername()[0]):
+            return connected
+        connected.close()
+        raise NameResolutionError(self.host, self, socket.gaierror(_NOT_PUBLIC))
+
+
+class _PublicPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+def is_public(text: str) -> bool:
+    """Whether an address is one of the public internet: not private, link-local, loopback, shared, reserved or multicast;
+    of an IPv6 address that carries an IPv4 one (mapped, NAT64, 6to4), whether that one is."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return address.is_global and not address.is_multicast
 
 
 def _bounded(response: requests.Response, most: int) -> bytes:

@@ -33,6 +33,9 @@ _MOST_BODY = 24 * 1024 * 1024
 class Web:
     """A Flask application on a port, in threads of its own.
 
+    What a proxy says stays in the request: the door believes it of the proxies that an admin wrote down alone, and the
+    metrics see by it that somebody else than this machine asks.
+
     Args:
         most_waiting: webhooks beyond these are answered 503 at once: the form server rings again.
     """
@@ -44,7 +47,7 @@ class Web:
         try:
             self._server = create_server(
                 self._admit, host=host, port=port, threads=threads, ident="Silah", max_request_body_size=_MOST_BODY,
-                inbuf_overflow=_MOST_BODY, outbuf_overflow=_MOST_BODY, clear_untrusted_proxy_headers=True,
+                inbuf_overflow=_MOST_BODY, outbuf_overflow=_MOST_BODY, clear_untrusted_proxy_headers=False,
                 connection_limit=_MOST_CONNECTIONS, asyncore_use_poll=True,
             )  # fmt: skip
         except OSError as error:

@@ -21,19 +21,12 @@ from connector.ledger.database import LedgerUnavailable
 from connector.model import JSON
 from connector.pipeline import Pipeline
 from webhooks import answering, metrics, partners, targets
+from webhooks.door import Doorkeeper, Refusal, Tally, not_too_complex
 
 log = logging.getLogger("silah.webhooks")
 
 MOST_BODY = 10 * 1000 * 1000
 _HEADERS = {"kobo": "X-Silah-Token", "central": "X-API-Key"}
-
-
-class Refusal(Exception):
-    """A request that is not taken: its status and code."""
-
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(code)
-        self.status, self.code = status, code
 
 
 def create_app(
@@ -44,16 +37,18 @@ def create_app(
     app = Flask("silah", static_folder=None)
     app.url_map.strict_slashes = False
     edge = Blueprint("webhooks", __name__)
+    keeper, refused = Doorkeeper(pipeline.config), Tally(pipeline.ledger)
 
     @edge.post("/webhooks/<any(kobo, central):kind>/<server>")
     def submission(kind: str, server: str) -> Response:
         try:
+            keeper.admit(request, server)
             return _take(pipeline, ring, kind, server)
         except Refusal as refusal:
-            pipeline.ledger.count(f"webhook.{refusal.code}")
+            refused.add(refusal.code if "." in refusal.code else f"webhook.{refusal.code}")
             return _answer(refusal.status, {"error": refusal.code})
         except NotASubmission as error:
-            pipeline.ledger.count(error.code)
+            refused.add(error.code)
             return _answer(422, {"error": error.code})
         except LedgerUnavailable as error:
             return _answer(503, {"error": error.code})
@@ -75,9 +70,9 @@ def create_app(
 
     app.register_blueprint(edge)
     app.register_blueprint(metrics.blueprint(pipeline))
-    app.register_blueprint(partners.blueprint(pipeline))
+    app.register_blueprint(partners.blueprint(pipeline, keeper, refused))
     app.register_blueprint(answering.blueprint(pipeline))
-    app.register_blueprint(targets.blueprint(pipeline))
+    app.register_blueprint(targets.blueprint(pipeline, keeper, refused))
     dashboard.register(app, pipeline)
     return app
 
@@ -112,6 +107,7 @@ def _body(incoming: Request) -> JSON:
     data = incoming.stream.read(MOST_BODY + 1)
     if len(data) > MOST_BODY:
         raise Refusal(413, "too_large")
+    not_too_complex(data)
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -122,4 +118,5 @@ def _body(incoming: Request) -> JSON:
 
 
 def _answer(status: int, body: Mapping[str, JSON]) -> Response:
-    return Response(json.dumps(body), status, content_type="application/json")
+    headers = {"Retry-After": "60"} if status == 503 else {}  # noqa: PLR2004 (RFC 9110: try again later)
+    return Response(json.dumps(body), status, headers, content_type="application/json")

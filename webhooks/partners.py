@@ -14,6 +14,7 @@ from flask import Blueprint, Response, request
 
 from connector.errors import NotASubmission, NotAuthentic, Refused, SilahError
 from connector.referrals.exchange import Exchange, exchange_of
+from webhooks.door import Doorkeeper, Refusal, Tally
 
 if TYPE_CHECKING:
     from connector.pipeline import Pipeline
@@ -24,7 +25,7 @@ MOST_BODY = 10 * 1000 * 1000
 _STATUS = ((NotAuthentic, 401), (NotASubmission, 422), (Refused, 422), (SilahError, 503))
 
 
-def blueprint(pipeline: Pipeline) -> Blueprint:
+def blueprint(pipeline: Pipeline, keeper: Doorkeeper, refused: Tally) -> Blueprint:
     """The door on the ledger of *pipeline*."""
     exchange = exchange_of(pipeline.config, pipeline.ledger)
     door = Blueprint("partners", __name__)
@@ -32,9 +33,13 @@ def blueprint(pipeline: Pipeline) -> Blueprint:
     @door.post("/webhooks/partners/<node>")
     def message(node: str) -> Response:
         try:
+            keeper.admit(request, node)
             return _take(exchange, node)
+        except Refusal as refusal:
+            refused.add(refusal.code)
+            return _refused(refusal.status, refusal.code)
         except SilahError as error:
-            pipeline.ledger.count(f"webhook.{error.code}")
+            refused.add(f"webhook.{error.code}")
             return _refused(next(status for kind, status in _STATUS if isinstance(error, kind)), error.code)
         except Exception as error:  # noqa: BLE001 (whatever it is, the sender must try again; values may not be told)
             log.error("unexpected %s in a partner's message", type(error).__name__)  # noqa: TRY400
@@ -44,6 +49,8 @@ def blueprint(pipeline: Pipeline) -> Blueprint:
 
 
 def _take(exchange: Exchange, node: str) -> Response:
+    if (request.content_length or 0) > MOST_BODY:
+        return _refused(413, "too_large")
     body = request.stream.read(MOST_BODY + 1)
     if len(body) > MOST_BODY:
         return _refused(413, "too_large")

@@ -15,25 +15,30 @@ from flask import Blueprint, Response, request
 from connector.errors import NotASubmission, NotAuthentic
 from connector.ledger.database import LedgerUnavailable
 from connector.pipeline import Pipeline
+from webhooks.door import Doorkeeper, Refusal, Tally, not_too_complex
 
 log = logging.getLogger("silah.webhooks")
 
 MOST_BODY = 10 * 1000 * 1000
 
 
-def blueprint(pipeline: Pipeline) -> Blueprint:
+def blueprint(pipeline: Pipeline, keeper: Doorkeeper, refused: Tally) -> Blueprint:
     """`POST /webhooks/targets/<target>`."""
     door = Blueprint("targets", __name__)
 
     @door.post("/webhooks/targets/<target>")
     def callback(target: str) -> Response:
         try:
+            keeper.admit(request, target)
             return _take(pipeline, target)
+        except Refusal as refusal:
+            refused.add(refusal.code if "." in refusal.code else f"webhook.{refusal.code}")
+            return _answer(refusal.status, {"error": refusal.code})
         except NotAuthentic as error:
-            pipeline.ledger.count(error.code)
+            refused.add(error.code)
             return _answer(401, {"error": "not_authentic"})
         except NotASubmission as error:
-            pipeline.ledger.count(error.code)
+            refused.add(error.code)
             return _answer(422, {"error": error.code})
         except LedgerUnavailable as error:
             return _answer(503, {"error": error.code})
@@ -45,9 +50,12 @@ def blueprint(pipeline: Pipeline) -> Blueprint:
 
 
 def _take(pipeline: Pipeline, target: str) -> Response:
+    if (request.content_length or 0) > MOST_BODY:
+        raise Refusal(413, "too_large")
     body = request.stream.read(MOST_BODY + 1)
     if len(body) > MOST_BODY:
-        return _answer(413, {"error": "too_large"})
+        raise Refusal(413, "too_large")
+    not_too_complex(body)
     if pipeline.answers.known(target) is None:
         return _answer(401, {"error": "not_authentic"})
     new = pipeline.answers.heard(target, dict(request.headers), body)

@@ -106,14 +106,14 @@ class Receipts(Part):
             lambda c: c.execute(change.values(attempts=receipts.c.attempts + 1, error=code, next_at=next_at)) and None
         )
 
-    def count(self, name: str) -> None:
-        """Adds one to a counter: all that is kept of a refused request."""
+    def count(self, name: str, by: int = 1) -> None:
+        """Adds to a counter: all that is kept of a refused request."""
 
         def add(connection: Connection) -> None:
             if not connection.execute(
-                update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)
+                update(counters).where(counters.c.name == name).values(value=counters.c.value + by)
             ).rowcount:
-                connection.execute(insert(counters).values(name=name, value=1))
+                connection.execute(insert(counters).values(name=name, value=by))
 
         self.database.write(add)
 

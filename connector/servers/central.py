@@ -30,7 +30,7 @@ from connector.config import Server
 from connector.errors import Misconfigured, NotASubmission, ServerError
 from connector.model import JSON, Answers, AttachmentRef, Bell, Listed, Review, Submission, bare_uuid
 from connector.outbound import Answer as HttpAnswer
-from connector.outbound import Caller, Unreachable
+from connector.outbound import Caller, NotPublic, PublicCaller, Unreachable
 from connector.servers import Revoked, Rights
 from connector.transforms.xml_answers import NotXml, answers_in, parse
 
@@ -487,6 +487,7 @@ class Door:
 
     def __init__(self, name: str, config: Server, token: str | None = None) -> None:
         self._name = name
+        self._timeout = config.timeout
         self._http = Caller(config.url, timeout=config.timeout)
         self._storage = Caller(config.files_url, timeout=config.timeout) if config.files_url else None
         self._email, self._password = None if token else config.email, config.secret("password")
@@ -514,15 +515,29 @@ class Door:
         return answer.body
 
     def _stored(self, address: str) -> HttpAnswer:
-        """What is at a signed address of the storage; our token is not shown there."""
-        if self._storage is None or not address.startswith(f"{self._storage.base}/"):
-            told = urlsplit(address)
-            advice = f'Write `files_url = "{told.scheme}://{told.netloc}"` for this server if that is its own storage.'
-            raise ServerError("central.files_elsewhere", f"server {self._name}", advice)
+        """What is at a signed address of the storage; our token is not shown there.
+
+        Where no storage was written down the address is only what an answer says: it is followed to a public machine
+        over TLS, and nowhere else.
+        """
+        written = self._storage is not None and address.startswith(f"{self._storage.base}/")
+        told = urlsplit(address)
+        place = f"{told.scheme}://{told.netloc}"
+        storage = self._storage if written else None
+        if storage is None and self._storage is None and told.scheme == "https":
+            storage = PublicCaller(place, timeout=self._timeout)
+        if storage is None:
+            raise self._elsewhere(place)
         try:
-            return self._storage.get(address.removeprefix(self._storage.base), most=_MOST_ATTACHMENT)
+            return storage.get(address.removeprefix(storage.base), most=_MOST_ATTACHMENT)
+        except NotPublic:
+            raise self._elsewhere(place) from None
         except Unreachable as error:
             raise _unreachable(self._name, error) from None
+
+    def _elsewhere(self, place: str) -> ServerError:
+        advice = f'Write `files_url = "{place}"` for this server if that is its own storage.'
+        return ServerError("central.files_elsewhere", f"server {self._name}", advice)
 
     def write(self, method: str, path: str, told: Mapping[str, JSON]) -> None:
         """Changes what is at *path*; raises `ServerError`."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from connector.app import SERVERS, TARGETS
 from connector.cli import main
-from connector.config import Config, Dispatch, Figures, FormKey, Matching, Retention, Server, Target
+from connector.config import Config, Dispatch, Door, Figures, FormKey, Matching, Retention, Server, Target
 from connector.model import Recipient
 from connector.sandbox.demo import REQUESTS
 from connector.transforms.registry import RECORDS
@@ -27,11 +27,20 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "Servers": Server,
     "Targets": Target,
     "Dispatch": Dispatch,
+    "Door": Door,
     "Retention": Retention,
     "Figures": Figures,
     "Matching": Matching,
 }
-SECTIONS = {"servers", "targets", "dispatch", "figures", "matching", "retention"}  # tables of their own in the file
+SECTIONS = {
+    "servers",
+    "targets",
+    "dispatch",
+    "door",
+    "figures",
+    "matching",
+    "retention",
+}  # tables of their own in the file
 
 
 def page(name: str) -> str:

@@ -171,6 +171,17 @@ GATES = (
          "tests/care/test_lost_phone.py"),
     Gate("a lost phone's token", "connector/servers/central.py", 'answer = self._door.ask(path, method="DELETE")\n        if answer.status not in',
          'answer = self._door.ask("/v1/users/current")\n        if answer.status not in', "tests/servers/test_central_flow.py"),
+    Gate("addresses that may ring", "webhooks/door.py", "        if allowed and (address is None", "        if False and (address is None",
+         "tests/gates/test_door.py"),
+    Gate("proxies that are believed", "webhooks/door.py", "any(address in one for one in self._proxies)", "True", "tests/gates/test_door.py"),
+    Gate("the limit of a sender", "webhooks/door.py", "        if self._left < 1:", "        if False:", "tests/gates/test_door.py"),
+    Gate("JSON's depth and number", "webhooks/edge.py", "    not_too_complex(data)\n", "", "tests/gates/test_door.py"),
+    Gate("metrics through a proxy", "connector/serving.py", "clear_untrusted_proxy_headers=False", "clear_untrusted_proxy_headers=True",
+         "tests/gates/test_door.py"),
+    Gate("the address of a connection", "connector/outbound.py", "        if is_public(connected.getpeername()[0]):", "        if True:",
+         "tests/gates/test_door.py"),
+    Gate("TLS to targets", "connector/outbound.py", "self._session.trust_env = False", "self._session.trust_env = self._session.verify = False",
+         "tests/gates/test_door.py"),
     *(Gate(*one) for one in REFERRALS),
 )  # fmt: skip
 

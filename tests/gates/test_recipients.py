@@ -92,10 +92,10 @@ def test_every_address_was_written_by_an_admin() -> None:
         for path in PRODUCT.rglob("*.py")
         if "sandbox" not in path.parts
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Caller"
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"Caller", "PublicCaller"}
     }
-    assert [] == sorted(one for one in found if one[1] not in allowed)
-    assert found
+    in_data = {("central.py", "place")}  # by `PublicCaller`: over TLS and to public machines alone
+    assert in_data == {one for one in found if one[1] not in allowed}
 
 
 def _base(address: ast.expr) -> ast.expr:

@@ -282,6 +282,10 @@ def test_files_in_storage_of_their_own(place: Field) -> None:
         assert b"stored photo" == told.attachment(FORM, one.order, one.attachments[0])
         with pytest.raises(ServerError) as caught:
             place.central().attachment(FORM, one.order, one.attachments[0])
+        place.sandbox.keep_files_at(running.url.replace("http://", "https://") + "/bucket")
+        with pytest.raises(ServerError) as inside:
+            place.central().attachment(FORM, one.order, one.attachments[0])
+    assert "central.files_elsewhere" == inside.value.code  # over TLS, to an address that is not public
     mark = hashlib.md5(b"photo", usedforsecurity=False).hexdigest()
     assert [(f"/bucket/{mark}", "signature=for-a-minute", None)] == asked
     assert ("central.files_elsewhere", True) == (caught.value.code, running.url in caught.value.next_step)
