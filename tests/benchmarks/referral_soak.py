@@ -1,11 +1,14 @@
 """Passes referrals between two nodes in two processes while everything goes wrong, and counts what came of it.
 
-    python -m tests.benchmarks.referral_soak [--referrals 1000] [--seed 1] [--out FILE.json]
+    python -m tests.benchmarks.referral_soak [--referrals 1000] [--seed 1] [--namespaces] [--out FILE.json]
 
 Requests and answers are lost, requests come twice and again later, processes are killed and started with other
 clocks (now and then too far apart for any message to pass), and on both sides people act at once. It ends with
 exit status 0 only if both sides show the same final state for every referral, none lost, none doubled, and no
-identity at the receiver that was not accepted.
+identity at the receiver that was not accepted. Every message on the line is decrypted at the end and searched for names,
+numbers and words. `--namespaces` puts each node into a network namespace of its own, with one line to the relay (root
+and `ip` are needed). At the end, on a good line, it measures the time from writing a referral to its being in the other
+side's inbox.
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ from pathlib import Path
 
 from connector.errors import Refused
 from connector.ledger.audit import verify
+from connector.referrals.envelope import unseal
 from connector.referrals.machine import FINAL, Deed, State
+from connector.referrals.messages import read_message
 from tests.referrals.nodes import CANARIES, case_code, draft
-from tests.referrals.processes import NodeProcess, Relay
+from tests.referrals.processes import Namespace, NodeProcess, Relay, Room, until
 
 _BATCH = 20
 _MOST_MINUTES = 40
@@ -42,13 +47,17 @@ _CODES = {"reject": ("no_capacity", None), "fail": ("cannot_contact", None), "co
 
 
 class Soak:
-    """One run. *count* referrals, and a seeded chance for everything."""
+    """One run. *count* referrals, and a seeded chance for everything; *rooms* is where the two nodes run."""
 
-    def __init__(self, folder: Path, count: int, seed: int) -> None:
+    def __init__(self, folder: Path, count: int, seed: int, rooms: tuple[Room, Room]) -> None:
         self._rng, self._count = random.Random(seed), count
-        relays = [Relay(seed + side, lose=0.05, cut=0.05, repeat=0.15) for side in (1, 2)]
-        self.police = NodeProcess(folder / "police", relays[0])
-        self.shelter = NodeProcess(folder / "shelter", relays[1])
+        others = (rooms[1], rooms[0])  # a node is reached through the other's line
+        relays = [
+            Relay(seed + side, lose=0.05, cut=0.05, repeat=0.15, at=other.outside)
+            for side, other in enumerate(others, 1)
+        ]
+        self.police = NodeProcess(folder / "police", relays[0], rooms[0])
+        self.shelter = NodeProcess(folder / "shelter", relays[1], rooms[1])
         self.police.pair(self.shelter)
         self.shelter.pair(self.police)
         self.ids: set[str] = set()
@@ -68,7 +77,19 @@ class Soak:
             if time.monotonic() - started > _MOST_MINUTES * 60:
                 break
         self._mend()
-        return self._verdict(time.monotonic() - started)
+        verdict = self._verdict(time.monotonic() - started)
+        return verdict | {"milliseconds_to_the_inbox": self._to_inbox()}
+
+    def _to_inbox(self, count: int = 40) -> dict[str, int]:
+        """From writing a referral to its being in the other side's ledger, one after the other, on a good line."""
+        taken = []
+        for _ in range(count):
+            written = draft("shelter", self.police.now(), case_code=case_code(self._rng))
+            begun = time.monotonic()
+            one = self.police.desk.new(written, "shelter", "soak").row.id
+            until(lambda: one in self.shelter.states())  # noqa: B023 (called at once)
+            taken.append(round((time.monotonic() - begun) * 1000))
+        return {"median": sorted(taken)[count // 2], "p95": sorted(taken)[count * 95 // 100], "longest": max(taken)}
 
     def _new(self) -> None:
         for _ in range(min(_BATCH, self._count - len(self.ids))):
@@ -141,6 +162,7 @@ class Soak:
             "unsent": self._unsent(),
             "states": dict(Counter(here.values())),
             "identities_told": len(told),
+            **self._scanned(),
             "identities_without_acceptance": sum(not self._accepted(one) for one in told),
             "identities_in_a_process_log": sum(
                 word in node.output for node in (self.police, self.shelter) for word in CANARIES.values()
@@ -150,6 +172,23 @@ class Soak:
             "answers": dict(sum((Counter(relay.statuses) for relay in relays), Counter())),
             **self.counts,
         }
+
+    def _scanned(self) -> dict[str, int]:
+        """Every message that was on the line to the shelter, decrypted, and the shelter's database as bytes."""
+        found = Counter(messages_decrypted=0, messages_with_identity=0, messages_with_identity_before_acceptance=0)
+        for body in self.shelter.relay.bodies.values():
+            message = read_message(unseal(body, self.shelter.desk.keys))
+            told = any(word in message.as_bytes().decode() for word in CANARIES.values())
+            may = message.deed is Deed.DISCLOSE and self._accepted(str(message.referral))
+            found.update(
+                messages_decrypted=1,
+                messages_with_identity=told,
+                messages_with_identity_before_acceptance=told and not may,
+            )
+        self.shelter.desk.referrals.database.settle()
+        kept = b"".join(file.read_bytes() for file in self.shelter.folder.glob("silah.db*"))
+        in_file = sum(word.encode() in kept for word in CANARIES.values())
+        return {**found, "identities_in_the_clear_in_the_receivers_database": in_file}
 
     def _told(self) -> set[str]:
         return {one for one in self.shelter.states() if self.shelter.desk.referrals.disclosed(one, "soak") is not None}
@@ -178,6 +217,8 @@ def good(verdict: dict[str, object], count: int) -> bool:
         "not_final",
         "unsent",
         "identities_without_acceptance",
+        "messages_with_identity_before_acceptance",
+        "identities_in_the_clear_in_the_receivers_database",
         "identities_in_a_process_log",
     )
     same = int(str(verdict["same_final_state"])) + int(str(verdict["withdrawn_before_anything_left"]))
@@ -192,14 +233,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Referrals through outages, replays and wrong clocks.")
     parser.add_argument("--referrals", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--namespaces", action="store_true", help="each node in a network namespace; needs root")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    rooms = (Namespace(1), Namespace(2)) if asked.namespaces else (Room(), Room())
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), asked.referrals, asked.seed)
+        soak = Soak(Path(folder), asked.referrals, asked.seed, rooms)
         try:
             verdict = soak.run()
         finally:
             soak.close()
+            for room in rooms:
+                room.close()
     text = json.dumps(verdict, indent=2)
     print(text)
     if asked.out:

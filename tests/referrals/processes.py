@@ -1,12 +1,13 @@
 """Two nodes in two processes, joined by a relay that loses, repeats and cuts; for tests and for the soak.
 
-python -m tests.referrals.processes FOLDER PORT SKEW_SECONDS     serves one node with a wrong clock
+python -m tests.referrals.processes FOLDER ADDRESS SKEW_SECONDS     serves one node with a wrong clock
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import signal
 import subprocess
@@ -28,11 +29,53 @@ _ROOT = Path(__file__).parent.parent.parent
 _SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature", "Content-Type")
 
 
+class Room:
+    """Where a node runs: beside this process, on loopback."""
+
+    outside = inside = "127.0.0.1"  # this side's address and the node's, on the line between them
+
+    def command(self) -> list[str]:
+        """What goes before the node's command."""
+        return []
+
+    def close(self) -> None:
+        """Nothing was made."""
+
+
+class Namespace(Room):
+    """A network namespace of its own with one line to this process; needs root and `ip`. *number* is 0 to 60."""
+
+    def __init__(self, number: int) -> None:
+        self._name, ends = (
+            f"silah-soak-{os.getpid()}-{number}",
+            (f"sk{os.getpid()}h{number}", f"sk{os.getpid()}n{number}"),
+        )
+        self.outside, self.inside = f"10.213.77.{4 * number + 1}", f"10.213.77.{4 * number + 2}"
+        here, there = ends
+        for line in (
+            f"netns add {self._name}", f"link add {here} type veth peer name {there}", f"link set {there} netns {self._name}",
+            f"addr add {self.outside}/30 dev {here}", f"link set {here} up",
+            f"-n {self._name} addr add {self.inside}/30 dev {there}", f"-n {self._name} link set {there} up",
+            f"-n {self._name} link set lo up",
+        ):  # fmt: skip
+            subprocess.run(["ip", *line.split()], check=True, capture_output=True)
+
+    def command(self) -> list[str]:
+        return ["ip", "netns", "exec", self._name]
+
+    def close(self) -> None:
+        subprocess.run(["ip", "netns", "del", self._name], check=True, capture_output=True)
+
+
 class Relay:
     """A port that passes requests on to another: some are lost, some answers are lost, some requests come twice."""
 
-    def __init__(self, seed: int, *, lose: float = 0.0, cut: float = 0.0, repeat: float = 0.0) -> None:
-        self.target = 0
+    def __init__(
+        self, seed: int, *, lose: float = 0.0, cut: float = 0.0, repeat: float = 0.0, at: str = "127.0.0.1"
+    ) -> None:
+        self.target, self.behind = 0, "127.0.0.1"
+        self.host = at
+        self.bodies: dict[str, bytes] = {}
         self.lose, self.cut, self.repeat = lose, cut, repeat
         self.counts = {"passed": 0, "lost": 0, "cut": 0, "repeated": 0, "replayed_late": 0}
         self.statuses: dict[int, int] = {}
@@ -49,7 +92,7 @@ class Relay:
             def log_message(self, *_: object) -> None:
                 """Nothing is written to the terminal."""
 
-        self._server = _Quiet(("127.0.0.1", 0), Handler)
+        self._server = _Quiet((at, 0), Handler)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -59,6 +102,7 @@ class Relay:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         headers = {name: request.headers[name] for name in _SIGNED if name in request.headers}
         with self._lock:
+            self.bodies[headers.get("webhook-id", "")] = body
             fate = self._rng.random()
             twice = self._rng.random() < self.repeat
             old = self._rng.choice(self._kept) if self._kept and twice else None
@@ -90,7 +134,7 @@ class Relay:
         request.wfile.write(body)
 
     def _pass(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes] | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.target, timeout=10)
+        connection = http.client.HTTPConnection(self.behind, self.target, timeout=10)
         try:
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
@@ -129,12 +173,13 @@ class _Quiet(ThreadingHTTPServer):
 class NodeProcess:
     """A node that is served by a process of its own, and the same ledger opened here, as the command line does."""
 
-    def __init__(self, folder: Path, relay: Relay) -> None:
-        self.folder, self.relay = folder, relay
+    def __init__(self, folder: Path, relay: Relay, room: Room | None = None) -> None:
+        self.folder, self.relay, self.room = folder, relay, room or Room()
+        relay.behind = self.room.inside
         folder.mkdir(parents=True)
         list(new_key(folder / "keys" / "master.key"))
         text = (
-            configuration_text(f"http://127.0.0.1:{relay.port}")
+            configuration_text(f"http://{relay.host}:{relay.port}")
             + '\n[dispatch]\nretry_first = "200ms"\nretry_max = "1s"\n'
         )
         (folder / "silah.toml").write_text(text, encoding="utf-8")
@@ -154,7 +199,8 @@ class NodeProcess:
     def start(self, skew: float = 0.0) -> None:
         """Starts the process and waits until it says where it listens."""
         self.skew = timedelta(seconds=skew)
-        command = [sys.executable, "-m", "tests.referrals.processes", str(self.folder), "0", str(skew)]
+        serve = [sys.executable, "-m", "tests.referrals.processes", str(self.folder), self.room.inside, str(skew)]
+        command = [*self.room.command(), *serve]
         self._process = subprocess.Popen(
             command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -197,16 +243,16 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def _serve(folder: Path, port: int, skew: float) -> None:
+def _serve(folder: Path, host: str, skew: float) -> None:
     import faulthandler
 
     from connector.serving import serve_forever
 
     faulthandler.register(signal.SIGUSR1)
     flow = assemble(configuration.load(folder / "silah.toml"), lambda: datetime.now(UTC) + timedelta(seconds=skew))
-    serve_forever(flow, "127.0.0.1", port, dispatch=True, say=lambda line: print(line, flush=True))
+    serve_forever(flow, host, 0, dispatch=True, say=lambda line: print(line, flush=True))
     flow.ledger.database.close()
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    _serve(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
