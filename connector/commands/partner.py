@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connector.commands.shell import actor, as_json, print_json, print_table, read_object, with_exchange
+from connector.commands.shell import actor, as_json, print_json, print_table, read_object, with_exchange, with_flow
 
 if TYPE_CHECKING:
     from connector.ledger.referrals import Partner
+    from connector.pipeline import Pipeline
     from connector.referrals.exchange import Exchange
 
 _DUTY = click.option("--duty-number", help="The number of its duty desk: emergencies begin with a call.")
@@ -113,3 +114,61 @@ def list_(exchange: Exchange, json_: bool) -> None:
         ["name", "address", "fingerprint", "duty"],
         [[one.name, _url(one) or "by hand", one.fingerprint, one.duty_number or ""] for one in everyone],
     )
+
+
+@partner.command("report")
+@click.argument("name")
+@click.option("--month", required=True, help="The month, 2026-10; it must be over.")
+@click.option("--service", "services", multiple=True, help="Only services that begin so: referral. service_delivery.")
+@with_flow
+def report(flow: Pipeline, name: str, month: str, services: tuple[str, ...]) -> None:
+    """Send a month's counts to a partner: without identity, small cells hidden, signed and encrypted."""
+    from connector.referrals.exchange import exchange_of
+    from connector.referrals.reports import CountRow
+    from connector.reporting import month_of
+
+    found = month_of(flow.config, flow.ledger, month)
+    rows = [
+        CountRow.model_validate({field: getattr(row, field) for field in CountRow.model_fields})
+        for row in found.rows
+        if not services or row.service.startswith(services)
+    ]
+    exchange_of(flow.config, flow.ledger).report(name, month, rows, actor())
+    click.echo(f"{len(rows)} counts of {month} go to {name}; {sum(row.count is None for row in rows)} are hidden")
+
+
+@partner.command("reports")
+@click.option("--month", help="Of this month alone, 2026-10.")
+@as_json
+@with_exchange
+def reports(exchange: Exchange, month: str | None, json_: bool) -> None:
+    """The counts that were exchanged with partners."""
+    found = exchange.reports.all(month)
+    if json_:
+        print_json(
+            [
+                {
+                    "partner": one.partner, "direction": one.direction, "period": one.period, "state": one.state,
+                    "error": one.error, "at": one.at, "rows": [row.model_dump() for row in one.rows],
+                }
+                for one in found
+            ]
+        )  # fmt: skip
+        return
+    for one in found:
+        way = "to" if one.direction == "out" else "from"
+        click.echo(f"{one.period} {way} {one.partner}: {one.state} {one.error or ''}".rstrip())
+        print_table(
+            ["branch", "service", "counted as", "sex", "age", "count"],
+            [
+                [
+                    row.branch,
+                    row.service,
+                    row.unit,
+                    row.sex,
+                    row.age_group,
+                    "hidden" if row.count is None else str(row.count),
+                ]
+                for row in one.rows
+            ],
+        )

@@ -279,6 +279,22 @@ referral_note_shares = Table(
     Column("referral_id", String, ForeignKey("referrals.id"), nullable=False),
 )
 
+partner_reports = Table(
+    "partner_reports",
+    metadata,
+    Column("id", String, primary_key=True),  # the message's
+    Column("partner", String, ForeignKey("partners.fingerprint"), nullable=False),
+    Column("direction", String, nullable=False),  # out, in
+    Column("period", String, nullable=False),  # 2026-10
+    Column("body", Text, nullable=False),  # counts without identity, small cells hidden
+    Column("state", String, nullable=False),  # due, sent, parked; received
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", BigInteger, nullable=False),
+    Column("error", String),
+    Column("made_at", BigInteger, nullable=False),
+)
+Index("partner_reports_due", partner_reports.c.partner, partner_reports.c.state, partner_reports.c.next_at)
+
 answer_links = Table(
     "answer_links",
     metadata,

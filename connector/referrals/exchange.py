@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -22,6 +22,7 @@ from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refuse
 from connector.ledger.answer_links import ANSWER, FEEDBACK, AnswerLinks
 from connector.ledger.directory import Directory
 from connector.ledger.flow import Ledger
+from connector.ledger.partner_reports import DueReport, PartnerReports
 from connector.ledger.referral_notes import NewNote, Notes
 from connector.ledger.referral_sources import Source
 from connector.ledger.referrals import LONGEST_WAIT, RELEASES_NEEDED, Outgoing, Partner, ReferralLedger, Shown, Taken
@@ -36,6 +37,7 @@ from connector.referrals.machine import Deed, State
 from connector.referrals.messages import Disclosed, Message, Note, read_message
 from connector.referrals.node import NodeKeys, PublicNode, read_node
 from connector.referrals.referral import Draft, read_draft
+from connector.referrals.reports import CountRow, ReportMessage, is_report, new_report, read_report
 
 Second = Disclosed | NotTold | Note | None
 FormGate = Callable[[Source], Told | Withheld | Waiting]
@@ -73,6 +75,7 @@ class Exchange:
         self._backoff: Backoff = config.dispatch.backoff()
         self.links = AnswerLinks(referrals)
         self.notes = Notes(referrals)
+        self.reports = PartnerReports(referrals)
         self._files = ByHand(config)
 
     @cached_property
@@ -153,13 +156,16 @@ class Exchange:
         """
         partner = self._sender(fingerprint)
         message_id = envelope.verify(_node(partner).signing_key, headers, body, self._now())
-        message = read_message(envelope.unseal(body, self.keys))
+        plaintext = envelope.unseal(body, self.keys)
+        message = read_report(plaintext) if is_report(plaintext) else read_message(plaintext)
         if (str(message.id), message.sender, message.recipient) != (
             message_id,
             partner.fingerprint,
             self.keys.fingerprint,
         ):
             raise NotASubmission("partner.not_for_us", "a partner's message", "It was made for another node or id.")
+        if isinstance(message, ReportMessage):
+            return self._acknowledge(message_id, self.reports.take(partner, message))
         return self._acknowledge(message_id, self.referrals.take(partner, message))
 
     def _sender(self, fingerprint: str) -> Partner:
@@ -196,15 +202,44 @@ class Exchange:
             return "superseded"
         if partner.node is None or caller is None:
             return self._hand_over(partner, outgoing, message, second)
-        body = envelope.seal(message.as_bytes(), partner.node.encryption_key)
-        headers = envelope.signed_headers(self.keys, outgoing.id, self._now(), body)
         try:
-            answer = caller.call(
-                "POST", f"/webhooks/partners/{self.keys.fingerprint}", headers=headers, body=body, most=_MOST_ANSWER
-            )
+            answer = self._post(partner.node, caller, outgoing.id, message.as_bytes())
         except Unreachable as error:
             return self._later(outgoing, f"partner.{error.code}")
         return self._answered(partner, outgoing, answer, second)
+
+    def _post(self, node: PublicNode, caller: Caller, message_id: str, plaintext: bytes) -> Answer:
+        """One signed and encrypted message on its way; raises `Unreachable`."""
+        body = envelope.seal(plaintext, node.encryption_key)
+        headers = envelope.signed_headers(self.keys, message_id, self._now(), body)
+        path = f"/webhooks/partners/{self.keys.fingerprint}"
+        return caller.call("POST", path, headers=headers, body=body, most=_MOST_ANSWER)
+
+    def report(self, partner_name: str, period: str, rows: Sequence[CountRow], actor: str) -> None:
+        """Keeps the counts of a month for a partner and asks for them to be sent; raises `Refused`.
+
+        Args:
+            rows: as they may be published: small cells are None. A count of 1 to 4 is refused.
+        """
+        partner = self.referrals.partner(partner_name)
+        if partner.node is None:
+            advice = "It has no node: give it the figures of `silah report --public` by hand."
+            raise Refused("partner.no_node", f"partner {partner.name}", advice)
+        self.reports.queue(partner, new_report(self.keys.fingerprint, partner.fingerprint, period, rows), actor)
+
+    def attempt_report(self, partner: Partner, caller: Caller, due: DueReport) -> str:
+        """One attempt to send a month's counts: `sent`, `parked` or `due`."""
+        try:
+            answer = self._post(_node(partner), caller, due.id, due.body.encode())
+        except Unreachable as error:
+            return self.reports.later(due, f"partner.{error.code}", self._delay(due.attempts))
+        if answer.status in {_REFUSED, _TOO_LARGE}:
+            return self.reports.park(due, _their_code(answer))
+        if answer.status not in {_KEPT, _KNOWN}:
+            return self.reports.later(due, f"partner.http_{answer.status}", self._delay(due.attempts))
+        if self._signed_for(partner, due.id, answer) is None:
+            return self.reports.later(due, "partner.not_acknowledged", self._delay(due.attempts))
+        return self.reports.sent(due, partner)
 
     def _hand_over(self, partner: Partner, outgoing: Outgoing, message: Message, second: Second) -> str:
         """The same message as an encrypted file, for a partner without a node."""
@@ -239,20 +274,20 @@ class Exchange:
             return "parked"
         if answer.status not in {_KEPT, _KNOWN}:
             return self._later(outgoing, f"partner.http_{answer.status}")
-        at = self._signed_for(partner, outgoing, answer)
+        at = self._signed_for(partner, outgoing.id, answer)
         if at is None:
             return self._later(outgoing, "partner.not_acknowledged")
         result = _result(second, told_before=outgoing.told, known=answer.status == _KNOWN)
         self.referrals.sent(outgoing, partner, at, result=result)
         return "sent"
 
-    def _signed_for(self, partner: Partner, outgoing: Outgoing, answer: Answer) -> datetime | None:
+    def _signed_for(self, partner: Partner, message_id: str, answer: Answer) -> datetime | None:
         """When the partner signed for this very message; None when nobody did."""
         try:
             signed = envelope.verify(_node(partner).signing_key, answer.headers, answer.body, self._now())
         except NotAuthentic:
             return None
-        return datetime.fromtimestamp(int(answer.headers["webhook-timestamp"]), UTC) if signed == outgoing.id else None
+        return datetime.fromtimestamp(int(answer.headers["webhook-timestamp"]), UTC) if signed == message_id else None
 
     def of_form(self, referral_id: str) -> Told | None:
         """What the form behind a referral lets its partner know once it has accepted; None without one, or when held."""
@@ -315,10 +350,13 @@ class Exchange:
         )  # fmt: skip
 
     def _later(self, outgoing: Outgoing, code: str) -> str:
-        doubled: timedelta = self._backoff.first * int(2 ** min(outgoing.attempts, 30))
-        spread: float = 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 (no secret)
-        self.referrals.later(outgoing, code, min(doubled, self._backoff.most, LONGEST_WAIT) * spread)
+        self.referrals.later(outgoing, code, self._delay(outgoing.attempts))
         return "due"
+
+    def _delay(self, attempts: int) -> timedelta:
+        doubled: timedelta = self._backoff.first * int(2 ** min(attempts, 30))
+        spread: float = 1 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 (no secret)
+        return min(doubled, self._backoff.most, LONGEST_WAIT) * spread
 
 
 def _node(partner: Partner) -> PublicNode:

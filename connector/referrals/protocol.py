@@ -18,6 +18,7 @@ from connector.referrals.envelope import MEDIA_TYPE
 from connector.referrals.messages import Message
 from connector.referrals.node import PublicNode
 from connector.referrals.referral import SENSITIVE_SERVICES
+from connector.referrals.reports import ReportMessage
 
 _JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _VERSION = "1.0.0"
@@ -43,12 +44,12 @@ _ANSWERS = {
 def message_schema() -> dict[str, JSON]:
     """The JSON Schema of what is inside the encryption and of a node's export."""
     _, defined = models_json_schema(
-        [(Message, "serialization"), (PublicNode, "serialization")], ref_template="#/$defs/{model}"
+        [(one, "serialization") for one in (Message, ReportMessage, PublicNode)], ref_template="#/$defs/{model}"
     )
     return {
         "$schema": _JSON_SCHEMA,
         "title": "Silah partner protocol",
-        "$ref": "#/$defs/Message",
+        "oneOf": [{"$ref": "#/$defs/Message"}, {"$ref": "#/$defs/ReportMessage"}],
         "$defs": defined["$defs"],
     }
 
@@ -56,7 +57,8 @@ def message_schema() -> dict[str, JSON]:
 def openapi() -> dict[str, JSON]:
     """The OpenAPI 3.1 document of the one door, with the state machine as a table."""
     _, defined = models_json_schema(
-        [(Message, "serialization"), (PublicNode, "serialization")], ref_template="#/components/schemas/{model}"
+        [(one, "serialization") for one in (Message, ReportMessage, PublicNode)],
+        ref_template="#/components/schemas/{model}",
     )
     return {
         "openapi": "3.1.0",
@@ -92,7 +94,7 @@ def _operation() -> dict[str, JSON]:
         "parameters": parameters,
         "requestBody": {
             "required": True,
-            "content": {MEDIA_TYPE: {"schema": {"type": "string", "description": _BODY, "contentSchema": {"$ref": "#/components/schemas/Message"}}}},
+            "content": {MEDIA_TYPE: {"schema": {"type": "string", "description": _BODY, "contentSchema": {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Message", "ReportMessage")]}}}},
         },
         "responses": {status: _answer(status, text) for status, text in _ANSWERS.items()},
     }  # fmt: skip

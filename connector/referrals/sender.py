@@ -19,6 +19,8 @@ log = logging.getLogger("silah.referrals")
 
 _LOOK_EVERY = 0.2  # seconds; the command line writes to the same ledger
 _ALARM_EVERY = 30.0
+_REPORT_EVERY = 5.0
+_MOST_REPORTS = 12
 _THREADS = 4  # to one partner
 _AHEAD = 4  # messages taken for each thread
 _PATIENCE = 3  # attempts in a row that fail before the partner is left alone
@@ -33,7 +35,7 @@ class Sender:
         self._lanes: dict[str, _Lane] = {}
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._alarm_at = 0.0
+        self._alarm_at = self._reports_at = 0.0
         self._thread = threading.Thread(target=self._loop, name="referrals", daemon=True)
 
     def start(self) -> None:
@@ -72,9 +74,17 @@ class Sender:
                 self.exchange.referrals.wake(partner)  # a new start, another address, or a clock that was put right
                 lane = self._lanes[partner.fingerprint] = _Lane(self, partner)
             lane.fill()
+        self._due_reports()
         if time.monotonic() >= self._alarm_at:
             self._alarm_at = time.monotonic() + _ALARM_EVERY
             self._alarm()
+
+    def _due_reports(self) -> None:
+        if time.monotonic() < self._reports_at:
+            return
+        self._reports_at = time.monotonic() + _REPORT_EVERY
+        for lane in self._lanes.values():
+            lane.send_reports()
 
     def _alarm(self) -> None:
         for row in self.exchange.referrals.newly_overdue():
@@ -92,7 +102,7 @@ class _Lane:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"to-{partner.name}")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = self._reporting = False
         self._failures = 0
         self._rest_until = 0.0
 
@@ -107,6 +117,27 @@ class _Lane:
             with self._lock:
                 self._busy.add(message.referral_id)
             self._pool.submit(self._run, message)
+
+    def send_reports(self) -> None:
+        """A month's counts that are due to this partner, one after the other; beside the referrals, which go first."""
+        reports = self._sender.exchange.reports
+        if self._caller is None or self._reporting or self._closed or not reports.due(self.partner, 1):
+            return
+        self._reporting = True
+        self._pool.submit(self._report)
+
+    def _report(self) -> None:
+        exchange = self._sender.exchange
+        try:
+            for one in exchange.reports.due(self.partner, _MOST_REPORTS):
+                if self._caller is not None and not self._closed:
+                    exchange.attempt_report(self.partner, self._caller, one)
+        except SilahError as error:
+            log.error("%s: %s", error.code, error.next_step)  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001 (it stays due; values may not be told)
+            log.error("unexpected %s while reporting to %s", type(error).__name__, self.partner.name)  # noqa: TRY400
+        finally:
+            self._reporting = False
 
     def _run(self, message: Outgoing) -> None:
         try:

@@ -9,9 +9,13 @@ _LEDGER, _GATE, _ENVELOPE = (
 
 _HAND = "tests/referrals/test_by_hand.py"
 _JOINT = "tests/referrals/test_joint.py"
+_REPORTS = "tests/referrals/test_reports.py"
 _FORM = "tests/referrals/test_from_form.py"
 
 GATES = (
+    ("counts: small cells do not leave", "connector/referrals/reports.py", "    if any(one.count is not None and 0 < one.count < SMALLEST_SHOWN for one in rows):", "    if False:", _REPORTS),
+    ("counts: small cells are not taken", "connector/referrals/reports.py", "    if any(one.count is not None and 0 < one.count < SMALLEST_SHOWN for one in report.rows):", "    if False:", _REPORTS),
+    ("counts: the month is over", "connector/reporting.py", "    if ledger.now().date() < after:", "    if False:", _REPORTS),
     ("joint case: a private note", "connector/ledger/referral_notes.py", "if row.partner in readers and row.state in UNDER_WAY]", "if row.state in UNDER_WAY]", _JOINT),
     ("joint case: consent for a note", "connector/referrals/exchange.py", '        if isinstance(decided, NotTold) and decided.reason != "no_identity":\n            return decided\n', "", _JOINT),
     ("joint case: what a party may be told", "connector/referrals/joint.py", "{name: said[name] for name in party.tell}", "said", _JOINT),
