@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from connector.attachments import Attachments
 from connector.config import Config
 from connector.errors import Misconfigured
 from connector.keys import MasterKey, parse_master
+from connector.ledger.case_lists import CaseBook
 from connector.ledger.database import Database
 from connector.ledger.flow import Ledger
 from connector.ledger.referrals import ReferralLedger
@@ -23,7 +25,7 @@ from connector.servers.central_lists import CentralCaseList
 from connector.servers.kobo import Kobo
 from connector.servers.kobo_lists import KoboCaseList
 from connector.servers.unsealing import Unsealing, form_keys
-from connector.targets import Target
+from connector.targets import Remembered, Target
 from connector.targets.dhis2 import Dhis2
 from connector.targets.espocrm import EspoCrm
 from connector.targets.handover import Handover
@@ -33,9 +35,17 @@ from connector.targets.rest import Rest
 from connector.targets.workbook import Workbook
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What of the ledger a target may need: the exchange of referrals, and what it was told that it holds."""
+
+    outbox: Outbox
+    memory: Callable[[str], Iterable[Remembered]]
+
+
 def _alone(
     kind: Callable[[str, configuration.Target], Target],
-) -> Callable[[str, configuration.Target, Outbox], Target]:
+) -> Callable[[str, configuration.Target, Beside], Target]:
     """A target that needs nothing of the ledger."""
     return lambda name, config, _: kind(name, config)
 
@@ -45,15 +55,15 @@ LISTS: Mapping[str, Callable[[str, configuration.Server], CaseList]] = {
     "kobo": KoboCaseList,
     "central": CentralCaseList,
 }
-# What each type is made from: its name, its table of the configuration, and the exchange of referrals.
-TARGETS: Mapping[str, Callable[[str, configuration.Target, Outbox], Target]] = {
+# What each type is made from: its name, its table of the configuration, and what stands beside.
+TARGETS: Mapping[str, Callable[[str, configuration.Target, Beside], Target]] = {
     "rest": _alone(Rest),
     "workbook": _alone(Workbook),
     "handover": _alone(Handover),
     "primero": _alone(Primero),
     "espocrm": _alone(EspoCrm),
-    "dhis2": _alone(Dhis2),
-    "partner": Partner,
+    "dhis2": lambda name, config, beside: Dhis2(name, config, lambda: beside.memory(name)),
+    "partner": lambda name, config, beside: Partner(name, config, beside.outbox),
 }
 
 
@@ -73,8 +83,9 @@ def assemble(config: Config, now: Callable[[], datetime] = clock) -> Pipeline:
     ledger = open_ledger(config, now)
     servers = {name: _server(name, server, now) for name, server in config.servers.items()}
     outbox = Outbox(ReferralLedger(ledger.database, ledger.master, ledger.now))
+    beside = Beside(outbox, CaseBook(ledger).held_at)
     targets = {
-        name: _adapter(TARGETS, "targets", name, target.type)(name, target, outbox)
+        name: _adapter(TARGETS, "targets", name, target.type)(name, target, beside)
         for name, target in config.targets.items()
     }
     lists = {

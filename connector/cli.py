@@ -444,6 +444,11 @@ def preview(flow: Pipeline, root_id: str, target: str, json_: bool) -> None:
     _out.print_json(json.dumps(told["fields"], ensure_ascii=False))
     if told.get("warnings"):
         _out.print(f"warning: matching.likely_duplicate: see `silah match --record {root_id}`")
+    dropped = told.get("dropped", [])
+    if dropped is None or dropped:
+        _out.print(
+            f"would be dropped there: {', '.join(map(str, dropped)) if isinstance(dropped, list) else 'it did not answer'}"
+        )
     held = told["held_back"]
     _out.print(
         _table(

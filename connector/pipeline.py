@@ -41,7 +41,7 @@ from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Su
 from connector.servers import FormServer, Rights
 from connector.servers.case_lists import CaseList
 from connector.taken_back import WITHDRAWN, TakenBack, TakenBackList
-from connector.targets import Answering, Target
+from connector.targets import Answering, Gathering, Target
 from connector.transforms.record import Record
 from connector.transforms.referral import Referral
 from connector.transforms.registry import RECORDS, from_json, to_record
@@ -281,6 +281,12 @@ class Pipeline:
             log.error("unexpected %s before target %s was asked", type(error).__name__, delivery.target)  # noqa: TRY400
             self.ledger.later(delivery, "dispatch.unexpected", None, self._delay(delivery), sent=True, begun=False)
             return "due", None
+
+    def hurry(self) -> None:
+        """What targets let wait is written now: the process is about to end."""
+        for target in self.targets.values():
+            if isinstance(target, Gathering):
+                target.hurry()
 
     def _decision(self, delivery: Due) -> Release | str:
         """What may go now, or what became of the delivery instead."""

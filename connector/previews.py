@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from connector.disclosure import Waiting, Withheld
+from connector.disclosure import Release, Waiting, Withheld
+from connector.errors import TargetError
 from connector.ledger.candidates import has_likely_duplicate
 from connector.ledger.care import Care
 from connector.ledger.flow import Case
 from connector.model import JSON
 from connector.pipeline import Pipeline
+from connector.targets import Foretelling
 from connector.transforms.record import INNER, Each, Part, Record, Within, fields_of, questions_of
 from forms.policy import Policy, policy
 
 
 def explain(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
     """`state` (due, waiting, withheld), `reason`, `fields`, `attachments` (names as in the form), and `held_back`:
-    question -> why, for every question that was answered and does not go. `warnings`, if there are any: codes of what
+    question -> why, for every question that was answered and does not go. `dropped`: fields that this target's other side
+    would not keep, where it can be asked (None: it did not answer). `warnings`, if there are any: codes of what
     a person may want to look at first; they hold nothing back."""
     told = _explained(flow, case, target)
     warns = has_likely_duplicate(flow.ledger, case.id)
@@ -41,7 +44,16 @@ def _explained(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
         if not rules.may_receive(question, audience.recipient)
     }
     state, reason = ("waiting", waiting.reason) if isinstance(waiting, Waiting) else ("due", None)
-    return _told(case, target, state, reason, dict(shown.fields), list(shown.photos), held)
+    told = _told(case, target, state, reason, dict(shown.fields), list(shown.photos), held)
+    adapter = flow.targets[target]
+    return {**told, "dropped": _dropped(adapter, shown)} if isinstance(adapter, Foretelling) else told
+
+
+def _dropped(target: Foretelling, shown: Release) -> JSON:
+    try:
+        return list(target.foretell(shown))
+    except TargetError:
+        return None
 
 
 def answered(record: Record) -> set[str]:

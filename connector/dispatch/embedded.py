@@ -94,6 +94,7 @@ class Dispatcher:
         self.ring()
         for lane in self._lanes.values():
             lane.shut()
+        self.pipeline.hurry()
         for lane in self._lanes.values():
             lane.close(until - time.monotonic())
         for thread in self._threads:

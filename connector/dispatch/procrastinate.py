@@ -66,6 +66,7 @@ class Worker:
         until = time.monotonic() + seconds
         self._stop_within = seconds / 2
         self._stopping.set()
+        self._pipeline.hurry()
         self._chores.ring()
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))

@@ -160,6 +160,27 @@ class CaseBook:
         change = update(case_progress).where(*where).values(ask_at=at, attempts=question.attempts + 1)
         self._database.write(lambda connection: connection.execute(change) and None)
 
+    def held_at(self, target: str) -> list[tuple[str, int, str]]:
+        """(record, version, the target's own number) of the newest delivery that *target* acknowledged of each record."""
+        newest = (
+            select(deliveries.c.submission_id, func.max(deliveries.c.version).label("version"))
+            .where(deliveries.c.target == target, deliveries.c.state == "delivered")
+            .group_by(deliveries.c.submission_id)
+            .subquery()
+        )
+        same = and_(
+            deliveries.c.submission_id == newest.c.submission_id, deliveries.c.version == newest.c.version,
+            deliveries.c.target == target, deliveries.c.state == "delivered", deliveries.c.external_id.isnot(None),
+        )  # fmt: skip
+        query = (
+            select(submissions.c.record_id, deliveries.c.version, deliveries.c.external_id)
+            .join(newest, same)
+            .join(submissions, submissions.c.id == deliveries.c.submission_id)
+            .order_by(deliveries.c.done_at, deliveries.c.id)
+        )
+        with self._database.reading() as connection:
+            return [(row.record_id, row.version, row.external_id) for row in connection.execute(query)]
+
     def since(self, what: str) -> datetime | None:
         """When *what* (a poll, a list) was last done."""
         with self._database.reading() as connection:

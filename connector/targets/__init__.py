@@ -44,6 +44,26 @@ class Target(Protocol):
         """Looks whether a delivery could succeed, without one."""
 
 
+Remembered = tuple[str, int, str]
+"""What the ledger knows that a target holds of a record: its key, its version, the target's own number of it."""
+
+
+@runtime_checkable
+class Foretelling(Protocol):
+    """A target that can say beforehand what its other side would not keep."""
+
+    def foretell(self, release: Release) -> Sequence[str]:
+        """The fields that would be dropped; nothing is written. Raises `TargetError`."""
+
+
+@runtime_checkable
+class Gathering(Protocol):
+    """A target that lets deliveries wait for one another."""
+
+    def hurry(self) -> None:
+        """Nothing waits any more: the process is about to end."""
+
+
 @runtime_checkable
 class Answering(Protocol):
     """A target in which cases go on, and which can be asked how. What its webhooks say is a hint and is read back."""

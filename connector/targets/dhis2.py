@@ -2,7 +2,8 @@
 
 DHIS2 keeps one number for each data element, month, organisation unit and category option combination, and a new number
 replaces the old one. So this target keeps a tally: which record was counted where (keys and codes, no answer in words).
-Each delivery sends the new totals of the numbers it changes, then notes it; a repeat sends the same totals again.
+Each delivery sends the new totals of the numbers it changes, then notes it; a repeat sends the same totals again. The
+receipt says how the record is counted, so that a tally that was lost is made again from the ledger.
 
 The mapping is the admin's, as every instance has its own identifiers:
 
@@ -26,7 +27,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -36,7 +37,7 @@ from connector.disclosure import Release
 from connector.errors import Misconfigured, TargetError
 from connector.model import JSON, Action, Receipt
 from connector.outbound import Answer, Caller, Unreachable
-from connector.targets import Effect, Health, Removal
+from connector.targets import Effect, Health, Remembered, Removal
 from connector.targets.folder import Folder
 from connector.targets.mapping import KindMapping, read_mapping
 from connector.targets.replies import health_of, json_of, refused, unhealthy, unreachable
@@ -62,8 +63,9 @@ class Dhis2:
     effect: Effect = "key honoured"
     removal: Removal = "removed"
 
-    def __init__(self, name: str, config: Target) -> None:
+    def __init__(self, name: str, config: Target, memory: Callable[[], Iterable[Remembered]] = tuple) -> None:
         self.name = name
+        self._memory = memory
         path = config.at_home(cast("Path", config.mapping))
         self._mapping = read_mapping(path, config.accepts)
         _check_elements(path, self._mapping)
@@ -78,16 +80,27 @@ class Dhis2:
 
     def deliver(self, release: Release) -> Receipt:
         with self._folder.held():
-            self._tally.read(self._folder.path / _TALLY)
+            self._read_tally()
             before = self._tally.counted.get(release.record_id)
             if before is not None and before.version >= release.version:
-                return Receipt()
+                return Receipt(before.written())
             entry = self._entry(release, before)
             changed = self._tally.change(entry)
             if changed:
                 self._send(changed)
             self._tally.write(self._folder, entry)
-        return Receipt()
+        return Receipt(entry.written())
+
+    def _read_tally(self) -> None:
+        """The tally as it stands; one that is not there (a first start, a lost disk) as the receipts say."""
+        path = self._folder.path / _TALLY
+        if not path.is_file():
+            self._tally = _Tally()
+            for record_id, version, told in self._memory():
+                entry = _Entry.read(record_id, version, told)
+                if entry is not None:
+                    self._tally.write(self._folder, entry)
+        self._tally.read(path)
 
     def check(self) -> Health:
         """Signs in, and asks for each data element of the mapping."""
@@ -176,6 +189,19 @@ class _Entry:
     version: int
     period: str
     cells: tuple[Cell, ...]
+
+    def written(self) -> str:
+        """The month and the cells, for the receipt: identifiers of DHIS2 alone."""
+        return "|".join([self.period, *(f"{cell.element}.{cell.place}.{cell.combination}" for cell in self.cells)])
+
+    @classmethod
+    def read(cls, record_id: str, version: int, told: str) -> _Entry | None:
+        """What a receipt said; None where an older version of Silah said nothing."""
+        period, *cells = told.split("|")
+        parts = [cell.split(".") for cell in cells]
+        if not re.fullmatch(r"[0-9]{6}", period) or any(len(part) != len(Cell._fields) - 1 for part in parts):
+            return None
+        return cls(record_id, version, period, tuple(Cell(one, period, place, made) for one, place, made in parts))
 
 
 @dataclass

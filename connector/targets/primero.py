@@ -28,6 +28,7 @@ from connector.outbound import Answer, Caller, Unreachable
 from connector.targets import Effect, Health, Removal
 from connector.targets.callbacks import authenticated_by_key, json_in, not_ours
 from connector.targets.mapping import KindMapping, Rows, read_mapping
+from connector.targets.primero_forms import RoleForms, read_forms
 from connector.targets.replies import json_of, refused, unhealthy, unreachable
 
 MAPPING: Final = Path(__file__).with_name("primero_mapping.toml")
@@ -78,15 +79,31 @@ class Primero:
         return self._settle(mapping, record, release, wanted)
 
     def check(self) -> Health:
-        """Signs in, and compares the role's forms with what the mapping needs."""
+        """Signs in, and compares the role's forms and their choices with what the mapping may send."""
         try:
-            missing = sorted(missing for mapping in self._mapping.values() for missing in self._missing(mapping))
+            forms = [(mapping, self._forms(mapping)) for mapping in self._mapping.values()]
         except TargetError as error:
             return unhealthy(error)
+        missing = sorted({name for mapping, one in forms for name in one.missing(mapping)})
         if missing:
             advice = f"Give the role of our account the forms with: {', '.join(missing)}."
             return Health(ok=False, code="target.fields_missing", next_step=advice)
+        refused_ = sorted({name for mapping, one in forms for name in one.refused(mapping)})
+        if refused_:
+            advice = f"Primero would refuse: {'; '.join(refused_)}. Add these choices there, or change the mapping."
+            return Health(ok=False, code="target.choices_missing", next_step=advice)
         return Health(ok=True)
+
+    def foretell(self, release: Release) -> Sequence[str]:
+        """The fields of *release* that the role's forms would drop; nothing is written."""
+        mapping = self._mapping[release.kind]
+        return sorted(self._forms(mapping).dropped(mapping, self._wanted(mapping, release)))
+
+    def _forms(self, mapping: KindMapping) -> RoleForms:
+        record_type = str(mapping.settings.get("record_type", mapping.to.removesuffix("s")))
+        return read_forms(
+            lambda path: _member(json_of(self.name, self._door.call("GET", path)), "data"), self._module, record_type
+        )
 
     def heard(self, headers: Mapping[str, str], body: bytes) -> Sequence[str]:
         """Primero's webhook shows a key and no signature, names one record, and is never repeated."""
@@ -212,19 +229,6 @@ class Primero:
             )
         if any(len(file.data) > _MOST_FILE for file in files):
             raise self._parked("target.attachment_size", "It takes 20 MB a file: take the file out, then replay.")
-
-    def _missing(self, mapping: KindMapping) -> Iterator[str]:
-        record_type = str(mapping.settings.get("record_type", mapping.to.removesuffix("s")))
-        answer = self._door.call("GET", f"/forms?module_id={self._module}&record_type={record_type}")
-        forms = _rows(_member(json_of(self.name, answer), "data"))
-        fields = {
-            str(form.get("unique_id")): {str(one.get("name")) for one in _rows(form.get("fields"))} for form in forms
-        }
-        top = set().union(*(names for form, names in fields.items() if form not in {rows.to for rows in mapping.rows}))
-        yield from (rule.to for rule in mapping.rules if not rule.optional and rule.to not in top)
-        for rows in mapping.rows:
-            inside = fields.get(rows.to, set()) if rows.to in top else set()
-            yield from (f"{rows.to}.{rule.to}" for rule in rows.rules if not rule.optional and rule.to not in inside)
 
     def _data(self, answer: Answer) -> Mapping[str, JSON]:
         data = _member(json_of(self.name, answer), "data")

@@ -64,6 +64,10 @@ class Workbook:
     def check(self) -> Health:
         return self._folder.check()
 
+    def hurry(self) -> None:
+        """Writes what waits at once, and lets nothing wait any more."""
+        self._batches.hurry()
+
     def _write(self, releases: Sequence[Release]) -> list[Receipt]:
         """All of a batch in one rewrite of each file it touches."""
         with self._folder.held():
@@ -198,7 +202,11 @@ class _Batches:
         self._waiting: list[tuple[Release, Future[Receipt]]] = []
         self._lock = threading.Lock()
         self._writer: threading.Thread | None = None
+        self._hurried = threading.Event()
         self._written = -every
+
+    def hurry(self) -> None:
+        self._hurried.set()
 
     def add(self, release: Release) -> Future[Receipt]:
         """The receipt comes when the batch has been written."""
@@ -213,7 +221,7 @@ class _Batches:
     def _run(self) -> None:
         """Writes until nothing waits; the next delivery starts another such thread."""
         while True:
-            time.sleep(max(0.0, self._written + self._every - time.monotonic()))
+            self._hurried.wait(max(0.0, self._written + self._every - time.monotonic()))
             with self._lock:
                 batch, self._waiting = self._waiting, []
                 if not batch:

@@ -12,6 +12,8 @@ from connector import disclosure
 from connector.disclosure import Approvals, Release, Stamp
 from connector.model import Audience, Cautions, Consent, File, Recipient, record_id
 from connector.transforms.child_registration import ChildRegistration
+from connector.transforms.record import Part, Photo, SaidDate, fields_of
+from connector.transforms.registry import RECORDS
 from connector.transforms.tracing_request import TracingRequest
 from forms.policy import policy
 
@@ -123,6 +125,37 @@ def release(
 def withdrawal(of: Stamp) -> Release:
     """The word that what is held must be removed."""
     return disclosure.retract("tracing_request", "tracing", of)
+
+
+def whole(kind: str, number: int = 1) -> Release:
+    """A release of *kind* in which every field that the own society may have is filled in; nobody could have said all of it."""
+    filled = _filled(RECORDS[kind])
+    given = {"kind": kind, "consent": CONSENT, "cautions": Cautions(child=False), "branch": "101"}
+    record = RECORDS[kind].model_validate({**filled, **given})
+    made = disclosure.clear(
+        record, policy(kind), Audience("target", Recipient.OWN_SOCIETY), stamp(number), Approvals(), MADE_AT
+    )
+    assert isinstance(made, Release), made
+    return made
+
+
+_A_DAY = {"kind": "exact", "calendar": "gregorian", "year": 2025, "month": 3, "day": 9, "earliest": "2025-03-09",
+          "latest": "2025-03-09", "approximate": False}  # fmt: skip
+
+
+def _filled(model: type[Part]) -> dict[str, Any]:
+    """Every text is a day, so that it can stand wherever a day or a text is wanted."""
+    made: dict[str, Any] = {}
+    for one in fields_of(model):
+        if one.model is not None and one.model is not Photo:
+            inner = _A_DAY if one.model is SaidDate else _filled(one.model)
+            made[one.name] = [inner] if one.many else inner
+        elif one.model is None:
+            numbers = {int: 3, float: 12.5}
+            kind = next((n for n in numbers if n.__name__ in str(model.model_fields[one.name].annotation)), None)
+            text = "2026-11-20T10:00:00+03:00" if one.name == "given_at" else "2026-11-20"
+            made[one.name] = numbers[kind] if kind else [text] if one.many else text
+    return made
 
 
 YUSUF: Mapping[str, Any] = {

@@ -143,6 +143,8 @@ class PrimeroStub:
     sign_ins: int = 0
     failures: int = 0
     configuring: bool = False
+    genders: list[str] = field(default_factory=lambda: list(_GENDER))
+    """The values of its lookup `lookup-gender`."""
     hook: tuple[str, str] | None = None
     """Where its webhook tells of changes, and the key it shows in `x-api-key`."""
     told: list[int] = field(default_factory=list)
@@ -203,6 +205,7 @@ def _app(stub: PrimeroStub) -> Flask:
     route("/api/v2/tokens", "POST", _sign_in, public=True)
     route("/api/v2/tokens", "DELETE", _sign_out)
     route("/api/v2/forms", "GET", _forms)
+    route("/api/v2/lookups", "GET", _lookups)
     route("/api/v2/traces/<one>", "GET", lambda stub, one: ({"data": _found(stub.traces, one)}, 200))
     route("/api/v2/traces/<one>", "PATCH", _match)
     route("/api/v2/<any(cases,tracing_requests):kind>", "GET", _list)
@@ -466,8 +469,24 @@ def _forms(stub: PrimeroStub) -> Any:
 def _form(form: str, record_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "unique_id": form, "parent_form": record_type, "module_ids": [MODULE],
-        "fields": [{"name": name, "type": kind if isinstance(kind, str) else "select_box"} for name, kind in fields.items()],
+        "fields": [_field(name, kind) for name, kind in fields.items()],
     }  # fmt: skip
+
+
+def _field(name: str, kind: Any) -> dict[str, Any]:
+    """Choices stand in the field, by language, or in a lookup that it names."""
+    choices = kind.get("one of") if isinstance(kind, dict) else kind if isinstance(kind, list) else None
+    if choices is None:
+        return {"name": name, "type": kind if isinstance(kind, str) else "subform"}
+    if choices == list(_GENDER):
+        return {"name": name, "type": "select_box", "option_strings_source": "lookup lookup-gender"}
+    shown = [{"id": one, "display_text": one} for one in choices]
+    return {"name": name, "type": "select_box", "option_strings_text": {"en": shown, "ar": shown}}
+
+
+def _lookups(stub: PrimeroStub) -> Any:
+    values = [{"id": one, "display_text": {"en": one}} for one in stub.genders]
+    return {"data": [{"id": 1, "unique_id": "lookup-gender", "name": {"en": "Gender"}, "values": values}]}, 200
 
 
 # ---- attachments: `attachment_type` and `file_name` count; `type` and `content_type` of the documents are ignored

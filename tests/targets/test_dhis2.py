@@ -75,6 +75,21 @@ def test_a_restart_counts_on(bench: Dhis2Bench, tmp_path: Path) -> None:
     assert 3 == bench.count()
 
 
+def test_a_lost_tally_is_made_again_from_the_receipts(bench: Dhis2Bench, tmp_path: Path) -> None:
+    """The folder was lost with its disk: what the ledger was told of each record makes the totals whole, withdrawn ones
+    stay out, and the next delivery counts on."""
+    two = request(sought=[KARIM, {**KARIM, "sex": "female"}])
+    told = [(root(1), 1, bench.target.deliver(release(two)).external_id)]
+    bench.target.deliver(release(of=stamp(2)))
+    told.append((root(2), 2, bench.target.deliver(withdrawal(stamp(2, version=2))).external_id))
+    (bench.folder / "tally.jsonl").unlink()
+    table = {"url": bench.server.url, "token_file": "token", "folder": "tally", "mapping": "dhis2.toml"}
+    again = Dhis2("bench", target_config(tmp_path, type="dhis2", recipient="statistics", **table), lambda: told)
+    again.deliver(release(of=stamp(3)))
+
+    assert ("2", "2", "1") == (cell(bench, REQUESTS, FEMALE), cell(bench, PEOPLE, MALE), cell(bench, PEOPLE, FEMALE))
+
+
 def test_a_line_that_was_cut_off_is_counted_again(bench: Dhis2Bench, tmp_path: Path) -> None:
     """Power fails while the tally is written: the half line is no line, and the repeat makes it whole."""
     bench.target.deliver(release())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 import requests
 
+from connector import disclosure
 from connector.errors import TargetError
 from tests.targets.benches import EspoBench
-from tests.targets.releases import KARIM, release, request, root, stamp, withdrawal
+from tests.targets.releases import KARIM, release, request, root, stamp, whole, withdrawal
 from tests.targets.stub_espocrm import KEY
 
 PHOTO = b"\xff\xd8\xff the bytes of a picture"
@@ -229,3 +231,45 @@ def test_three_people_and_then_one(bench: EspoBench) -> None:
 
     assert ["كريم يوسف الحمصي"] == [one["fullName"] for one in bench.stub.live(PEOPLE)]
     assert "ليلى" not in json.dumps(bench.stub.records, ensure_ascii=False)
+
+
+# ---- the other kinds of records
+
+
+def documented_entities() -> dict[str, dict[str, str]]:
+    """The entities as docs/targets.md tells an admin to make them: entity -> field -> type."""
+    types = {"text": "varchar", "date": "date", "date-time": "datetime", "yes/no": "bool", "multi-enum": "multiEnum",
+             "attachment-multiple": "attachmentMultiple", "enum": "varchar"}  # fmt: skip
+    text = (Path(__file__).parents[2] / "docs" / "targets.md").read_text(encoding="utf-8")
+    made: dict[str, dict[str, str]] = {}
+    for entity, cell in re.findall(r"^\| `(C[A-Za-z]+)` \| (.*) \|$", text, re.MULTILINE):
+        made[entity] = {"name": "required"}
+        for part in cell.split("; "):
+            kind, _, names = part.partition(":")
+            link = re.match(r"link `(\w+)`", part)
+            fields = [f"{link[1]}Id"] if link else re.findall(r"`(\w+)`", names)
+            made[entity] |= dict.fromkeys(fields, "varchar" if link else types[kind])
+    return made
+
+
+@pytest.mark.parametrize("kind", ["tracing_request", "child_registration", "reunification", "family_message"])
+def test_every_kind_fits_the_entities_that_the_documents_tell_to_make(tmp_path: Path, kind: str) -> None:
+    """With every field filled in nothing is dropped and nothing refused; a repeat and an edit make no second record; a
+    withdrawal leaves none."""
+    bench = EspoBench(tmp_path, accepts=[kind])
+    try:
+        bench.stub.fields = documented_entities()
+        bench.stub.records = {entity: {} for entity in bench.stub.fields}
+        health = bench.target.check()
+        receipt = bench.target.deliver(whole(kind))
+        bench.target.deliver(whole(kind))
+        counts = {entity: len(bench.stub.live(entity)) for entity in bench.stub.fields}
+        bench.target.deliver(disclosure.retract(kind, "tracing", stamp(version=2, held_as=receipt.external_id)))
+        left = {entity: len(bench.stub.live(entity)) for entity in bench.stub.fields}
+    finally:
+        bench.close()
+
+    assert (True, ()) == (health.ok, receipt.dropped)
+    assert max(counts.values()) >= 1
+    assert 1 == counts[bench.target._mapping[kind].to]
+    assert set(left.values()) == {0}

@@ -13,6 +13,7 @@ import pyrage
 import pytest
 from pyrage import x25519
 
+from connector.previews import explain
 from tests.conftest import FillIn, Node
 from tests.people import request
 from tests.targets import stub_primero
@@ -71,8 +72,12 @@ def test_what_primero_dropped_stands_in_the_queue(node: Node, fill_in: FillIn, m
             "username_env": "PRIMERO_USER", "password_env": "PRIMERO_PASSWORD",
         }  # fmt: skip
         node.targets = {"national": table}
-        node.take_in(fill_in(request()))
+        submission = node.take_in(fill_in(request()))
         [row] = node.rows()
+        case = node.flow.ledger.case(submission["meta/rootUuid"].removeprefix("uuid:"))
+        assert case is not None
+        told = explain(node.flow, case, "national")
 
+    assert list(row.dropped) == told["dropped"]
     assert ("delivered", ("silah_note", "tracing_request_subform_section.silah_note")) == (row.state, row.dropped)
     assert "كريم يوسف الحمصي" in json.dumps(stub.records, ensure_ascii=False)

@@ -347,3 +347,27 @@ def _config(bench: PrimeroBench, home: Path) -> Any:
         username_file="user",
         password_file="password",
     )
+
+
+def test_the_doctor_compares_the_choices(bench: PrimeroBench) -> None:
+    """A choice that the mapping sends and a form or a lookup lacks would refuse the whole record: `check` names it."""
+    well = bench.target.check()
+    bench.stub.genders.remove("female")
+    trace = bench.stub.forms["tracing_request"]["tracing_request_tracing_request"]["tracing_request_subform_section"]
+    trace["relation"]["one of"].remove("aunt")
+    ill = bench.target.check()
+
+    assert well.ok
+    assert "target.choices_missing" == ill.code
+    for named in ("tracing_request_subform_section.relation: aunt", "tracing_request_subform_section.sex: female"):
+        assert named in ill.next_step
+
+
+def test_what_would_be_dropped_is_told_beforehand(bench: PrimeroBench) -> None:
+    """`preview` asks the role's forms: fields that they lack are named, and nothing is written."""
+    del bench.stub.forms["tracing_request"]["tracing_request_inquirer"]["relation_telephone"]
+    told = bench.target.foretell(release())
+    bench.target.deliver(release())
+
+    assert ["relation_telephone", "silah_note", "tracing_request_subform_section.silah_note"] == list(told)
+    assert 1 == bench.count()

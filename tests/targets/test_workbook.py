@@ -6,6 +6,7 @@ import csv
 import stat
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,22 @@ def test_deliveries_wait_for_one_rewrite_together(tmp_path: Path) -> None:
     assert 11 == bench.count()
     assert before != book.stat().st_ino
     eventually(lambda: "workbook" not in {thread.name for thread in threading.enumerate()})
+
+
+def test_a_stop_waits_for_no_rewrite(tmp_path: Path) -> None:
+    """Deliveries that wait for the next minute are written and acknowledged at once when the process is to end."""
+    bench = WorkbookBench(tmp_path, rewrite_every="10m")
+    bench.target.deliver(release())
+    with ThreadPoolExecutor(8) as pool:
+        receipts = [pool.submit(bench.target.deliver, release(of=stamp(number))) for number in range(2, 10)]
+        eventually(lambda: "workbook" in {thread.name for thread in threading.enumerate()})
+        before = [one.done() for one in receipts]
+        bench.target.hurry()
+        books = {one.result(timeout=10).external_id for one in receipts}
+
+    assert not any(before)
+    assert {"bench-2026-11.xlsx"} == books
+    assert 9 == bench.count()
 
 
 def test_two_processes_on_one_folder_lose_nothing(tmp_path: Path) -> None:
