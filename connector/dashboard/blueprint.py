@@ -35,7 +35,8 @@ _POLICY = (
 
 def reason() -> str:
     """Why somebody does what they do, as one line."""
-    return " ".join(request.form.get("reason", "").split())[:_MOST_REASON]
+    line = " ".join(request.form.get("reason", "").split())
+    return "".join(character for character in line if character.isprintable())[:_MOST_REASON]
 
 
 def after() -> tuple[int, str] | None:

@@ -69,7 +69,7 @@ def handover_page(rows: Iterable[ReferralRow], now: datetime, language: str) -> 
     return (
         f'<!DOCTYPE html><html lang="{language}" dir="{direction}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{say("title")}</title><style>{_STYLE}</style></head>'
-        f"<body><h1>{say('title')}</h1><p>{say('made')} <bdi>{now:%Y-%m-%d %H:%M} UTC</bdi></p>{table}</body></html>\n"
+        f"<body><main><h1>{say('title')}</h1><p>{say('made')} <bdi>{now:%Y-%m-%d %H:%M} UTC</bdi></p>{table}</main></body></html>\n"
     )
 
 

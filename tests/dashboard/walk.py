@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import pyotp
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, StorageState, sync_playwright
 
 from connector.dashboard.roles import RIGHTS
 from connector.ledger.sign_in import SignIn
@@ -44,6 +44,7 @@ class Walk:
     url: str
     chromium: Browser
     secrets: Mapping[str, str]
+    _signed_in: dict[str, StorageState] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -54,14 +55,23 @@ class Walk:
     def page(self, language: str = "en", screen: Screen = "desk", user: str | None = None) -> Iterator[Page]:
         """A page of a fresh browser profile, at the door or signed in; what it asks for and says is kept."""
         width, height = _SIZES[screen]
-        context = self.chromium.new_context(viewport={"width": width, "height": height}, locale=language)
+        state = self._state(user) if user is not None else None
+        size = {"width": width, "height": height}
+        context = self.chromium.new_context(viewport=size, locale=language, storage_state=state)  # type: ignore[arg-type]
         page = context.new_page()
         page.on("request", self._note)
         page.on("console", lambda message: self.said.append(message.text))
-        if user is not None:
-            self.sign_in(page, user)
         yield page
         context.close()
+
+    def _state(self, user: str) -> StorageState:
+        """The cookie of *user*, who signs in once; nothing of a page is in it."""
+        if user not in self._signed_in:
+            context = self.chromium.new_context(locale="en")
+            self.sign_in(context.new_page(), user)
+            self._signed_in[user] = context.storage_state()
+            context.close()
+        return self._signed_in[user]
 
     def sign_in(self, page: Page, user: str) -> None:
         page.goto(f"{self.url}/sign-in")
