@@ -278,6 +278,46 @@ class Matching(_Section):
     enabled: bool = True
 
 
+class Alerts(_Section):
+    """`[alerts]`: who is told of what needs a person, by e-mail, webhook or both; nobody when neither is named."""
+
+    language: Literal["en", "ar", "fa", "fr"] = "en"
+    url: str | None = None
+    token_env: str | None = None
+    token_file: Path | None = None
+    smtp: str | None = None
+    sender: str | None = None
+    to: tuple[str, ...] = ()
+    username_env: str | None = None
+    username_file: Path | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None  # of a mail server with a certificate of the house
+    _home: Path = PrivateAttr(default=Path())
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.url or self.smtp)
+
+    @property
+    def trusted_ca(self) -> Path | None:
+        """`ca_file` as the file means it; None for the machine's own."""
+        return self._home / self.ca_file if self.ca_file else None
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        return value if value is None else _http_url(value)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Alerts:
+        if self.smtp and not re.match(r"smtps?://[^/\s]+$", self.smtp):
+            raise ValueError("`smtp` begins with smtps:// (TLS) or smtp:// (STARTTLS) and names a host")
+        if self.smtp and not (self.sender and self.to):
+            raise ValueError("`smtp` needs `sender` and `to`")
+        return self
+
+
 class Config(_Section):
     """The whole file. Relative paths are relative to it."""
 
@@ -297,6 +337,7 @@ class Config(_Section):
     retention: Retention = Field(default_factory=Retention)
     figures: Figures = Field(default_factory=Figures)
     matching: Matching = Field(default_factory=Matching)
+    alerts: Alerts = Field(default_factory=Alerts)
     _path: Path = PrivateAttr(default=Path(DEFAULT_FILE))
 
     @property
@@ -390,6 +431,8 @@ def parse(data: Mapping[str, object], path: Path, *, secrets: bool = True) -> Co
 
 def _read_all_secrets(config: Config) -> None:
     _read_secrets(config, "", config)
+    config.alerts._home = config.home  # noqa: SLF001 (set once, here)
+    _read_secrets(config, "alerts.", config.alerts)
     for name, server in config.servers.items():
         _read_secrets(config, f"servers.{name}.", server)
         for form, key in server.form_keys.items():
@@ -447,7 +490,7 @@ def _read_secrets(config: Config, prefix: str, section: _Section) -> None:
     for key in type(section).model_fields:
         name, _, kind = key.rpartition("_")
         value = getattr(section, key)
-        if kind not in {"env", "file"} or value is None or key.startswith(("master_key", "baseline")):
+        if kind not in {"env", "file"} or value is None or key.startswith(("master_key", "baseline", "ca_file")):
             continue
         secret = os.environ.get(str(value)) if kind == "env" else _secret_file(config.at_home(Path(value)))
         if not secret:

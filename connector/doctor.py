@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from connector.alerts import reach
 from connector.app import assemble
 from connector.config import Config
 from connector.errors import SilahError
@@ -40,6 +41,7 @@ def look(flow: Pipeline) -> Iterator[Examined]:
     yield from _servers(flow)
     yield from _targets(flow)
     yield from _agreements(flow)
+    yield from _alerts(flow)
     yield from _policies(flow)
 
 
@@ -104,6 +106,17 @@ def _agreements(flow: Pipeline) -> Iterator[Examined]:
             continue
         advice = "Nothing is sent there any more: renew it, then write its last day as `agreement_until`."
         yield Examined(what, ok=False, code="agreement.expired", next_step=advice)
+
+
+def _alerts(flow: Pipeline) -> Iterator[Examined]:
+    if not flow.config.alerts.wanted:
+        return
+    try:
+        reach(flow.config.alerts)
+    except SilahError as error:
+        yield Examined("alerts", ok=False, code=error.code, next_step=error.next_step)
+    else:
+        yield Examined("alerts", ok=True)
 
 
 def _policies(flow: Pipeline) -> Iterator[Examined]:

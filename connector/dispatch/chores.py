@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+from connector.alerts import Alerts
 from connector.dispatch.timekeeper import LOOKS_EVERY, Timekeeper
 from connector.errors import SilahError
 from connector.pipeline import Pipeline
@@ -21,6 +22,7 @@ LOOK_EVERY = 0.5  # seconds; other processes write to the ledger too
 _REPORT_EVERY = 5.0  # seconds
 _CASES_EVERY = 3.0  # seconds; a target is polled more rarely, and asked at once after its webhook
 _SAYS_AGAIN = 60.0  # seconds
+_ALERT_EVERY = 15.0  # seconds
 _REST = 0.2  # seconds between batches: intake goes first
 
 
@@ -67,6 +69,8 @@ class Chores:
         yield self.intake_thread()
         yield threading.Thread(target=self._reports, name="reports", daemon=True)
         yield threading.Thread(target=self._clock, name="clock", daemon=True)
+        if self._pipeline.config.alerts.wanted:
+            yield threading.Thread(target=self._alerts, name="alerts", daemon=True)
         yield threading.Thread(target=self._recount, name="recount", daemon=True)
         yield threading.Thread(target=self._cases, name="cases", daemon=True)
         if self._pipeline.config.retention.purge_every:
@@ -110,6 +114,17 @@ class Chores:
         while not self._stopping.wait(LOOKS_EVERY):
             if self._mine():
                 self.look_at_clock()
+
+    def _alerts(self) -> None:
+        """Tells the admin what needs a person."""
+        alerts = Alerts(self._pipeline)
+        while not self._stopping.wait(_ALERT_EVERY):
+            if not self._mine():
+                continue
+            try:
+                alerts.look()
+            except SilahError as error:
+                self.says.error(error)
 
     def _reports(self) -> None:
         """Status back to the form servers, a while after something was parked or mended."""

@@ -11,6 +11,7 @@ the sweep that missed it; counts as parked) or `kept` (gone, and the admin said 
 from __future__ import annotations
 
 from connector.ledger.accounts import Accounts
+from connector.ledger.alarms import Alarms
 from connector.ledger.intake import Intake
 from connector.ledger.queue import Queue
 from connector.ledger.receipts import Receipts
@@ -24,5 +25,5 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Ledger(Receipts, Intake, Submissions, Sending, Queue, Timing, Accounts):
+class Ledger(Receipts, Intake, Submissions, Sending, Queue, Timing, Accounts, Alarms):
     """Receipts, versions, deliveries and their audit. Every method is one transaction."""

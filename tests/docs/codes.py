@@ -12,7 +12,7 @@ _PACKAGES = ("connector", "forms", "webhooks")
 _ERRORS = {"SilahError", "FormError"}
 _REASONS = {"Withheld", "Waiting"}
 # Families of codes that stand in the source as plain text, returned or passed on.
-_MORE_FAMILIES = {"caution", "content", "phone", "receipt", "server"}
+_MORE_FAMILIES = {"caution", "content", "mail", "phone", "receipt", "server"}
 _LOOKS_LIKE_A_CODE = re.compile(r"[a-z]+\.[a-z0-9_<>.]*[a-z0-9_>]")
 _FILES = (".toml", ".json", ".xlsx", ".csv", ".xml", ".txt", ".css", ".tsv", ".html", ".lock", ".key")
 # The network's failures, which an adapter puts behind its own name: f"kobo.{error.code}".

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from connector.app import SERVERS, TARGETS
 from connector.cli import main
-from connector.config import Config, Dispatch, Door, Figures, FormKey, Matching, Retention, Server, Target
+from connector.config import Alerts, Config, Dispatch, Door, Figures, FormKey, Matching, Retention, Server, Target
 from connector.model import Recipient
 from connector.sandbox.demo import REQUESTS
 from connector.transforms.registry import RECORDS
@@ -31,6 +31,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "Retention": Retention,
     "Figures": Figures,
     "Matching": Matching,
+    "Alerts": Alerts,
 }
 SECTIONS = {
     "servers",
@@ -40,6 +41,7 @@ SECTIONS = {
     "figures",
     "matching",
     "retention",
+    "alerts",
 }  # tables of their own in the file
 
 
