@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-.PHONY: install install-test run test check gates fuzz bench soak eval samples clean
+.PHONY: install install-test run test check gates fuzz bench soak eval samples clean enketo
 
 install: $(VENV)/.installed  ## make .venv with the locked dependencies
 
@@ -42,6 +42,9 @@ check: install-test  ## everything that needs no running: lint, types, imports, 
 
 test: check  ## all of it
 	$(BIN)/pytest -n 2 --dist loadfile
+
+enketo: install-test  ## every conversation of every form in Enketo, each in its language: ten minutes
+	SILAH_TEST_ENKETO=all $(BIN)/pytest -q --durations=5 tests/engines/test_enketo.py
 
 eval: install-test  ## names: recall at fixed false positives
 	$(BIN)/python -m tests.evaluation.names

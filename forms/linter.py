@@ -25,6 +25,7 @@ from forms.tables import (
     EXPRESSION_COLUMNS,
     FORMS,
     TEXT_COLUMNS,
+    TITLE_NOTE,
     FormDefinition,
     Row,
     form_ids,
@@ -91,6 +92,7 @@ _BANNED_LABEL = re.compile(
     r"what was said (?:in|during)|what did .{0,40}(?:say|talk about|speak about|tell)|conversation about",
     re.IGNORECASE,
 )
+_NEVER_NONE = re.compile(r"if\(\$\{(\w+)\} > 0, \$\{\1\}, 1\)")
 _RSA_BITS = 2048
 
 
@@ -283,6 +285,43 @@ def _choices(form: FormDefinition) -> Iterator[Finding]:
                 yield Finding(
                     *place, "choice_twice", f"{choice.name!r} is in the list {choices.name} twice.", "Take one away."
                 )
+
+
+def _repeats(form: FormDefinition) -> Iterator[Finding]:
+    """A repeat inside a repeat has a number of entries that is never none, and no condition of its own.
+
+    Enketo counts the entries of all outer entries through: it asks a condition on the inner repeat of another outer
+    entry, and keeps an answer with another outer entry where one of them shows no inner entry
+    (enketo/enketo#103, enketo/enketo#143).
+    """
+    counted = {row.name for row, _ in walk(form.rows) if _NEVER_NONE.fullmatch(row["calculation"])}
+    for row, groups in walk(form.rows):
+        if row.type != "begin_repeat" or all(group.type != "begin_repeat" for group in groups):
+            continue
+        if row["relevant"]:
+            mend = "Put the condition on a group around the repeat."
+            yield row.finding(
+                "relevant", "repeat_condition", "Enketo asks it of another entry of the outer repeat.", mend
+            )
+        if not counted & {*references(row["repeat_count"])}:
+            message = "Enketo keeps answers with another entry of the outer repeat where this one has no entry."
+            mend = "Ask for the number, and count by a calculate `if(${number} > 0, ${number}, 1)`."
+            yield row.finding("repeat_count", "repeat_uncounted", message, mend)
+
+
+def _headings(form: FormDefinition) -> Iterator[Finding]:
+    """No heading stands twice above one screen, and the first screen says which form it is in every language."""
+    for row, groups in walk(form.rows):
+        if row.type == "begin_group" and groups and row["label"] and row["label"] == groups[-1]["label"]:
+            message = f"The group around it, {groups[-1].name!r}, has the same label: a page prints it twice."
+            yield row.finding("label", "heading_twice", message, "Empty one of the two.")
+        if row.name == TITLE_NOTE:
+            for language in form.languages:
+                said = texts_of(form, language).get(row["label"], row["label"])
+                if not said.startswith(f"**{form.title(language)}**\n"):
+                    mend = "Begin with the title between ** and **, as it is translated, and a new line."
+                    message = f"{form.languages[language]}: the first screen does not begin with the form's title."
+                    yield row.finding("label", "title_not_shown", message, mend)
 
 
 def _required(form: FormDefinition) -> Iterator[Finding]:
@@ -507,6 +546,8 @@ _RULES: tuple[Callable[[FormDefinition], Iterator[Finding]], ...] = (
     _literals,
     _filters,
     _choices,
+    _repeats,
+    _headings,
     _required,
     _banned_topics,
     _media,

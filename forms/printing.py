@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from forms import conditions
 from forms.errors import FormError
 from forms.expressions import references
-from forms.tables import BEGINS, FORMS, LANGUAGES, FormDefinition, Row, load
+from forms.tables import BEGINS, FORMS, LANGUAGES, TITLE_NOTE, FormDefinition, Row, load
 from forms.translations import texts
 from forms.words import words
 
@@ -113,13 +113,14 @@ def print_form(form_id: str, language: str, root: Path = FORMS, emblem: Path | N
     """
     form = load(form_id, root)
     said = _words(language)
-    page = _Paper(form, language).sections()
+    paper = _Paper(form, language)
     return _render(
         "form.html",
         language,
         title=form.title(language),
         version=form.version,
-        sections=page,
+        sections=paper.sections(),
+        about=paper.about(),
         case_code="case_code" in form.questions,
         emblem=_picture(emblem),
         w=said,
@@ -173,6 +174,11 @@ class _Paper:
             elif (kind := _kind(row, self._form)) is not None:
                 open_[-1].parts.append(self._item(row, kind))
         return top
+
+    def about(self) -> str:
+        """What the form is for: the note under its title."""
+        said = next((row["label"] for row in self._rows if row.name == TITLE_NOTE), "")
+        return self._text(said).partition("\n")[2]
 
     def _section(self, row: Row, depth: int) -> Section:
         title = self._text(row["label"])
@@ -237,8 +243,8 @@ def _kind(row: Row, form: FormDefinition) -> Kind | None:
     """How a row is answered on paper; None for what stands on no paper."""
     if row.type in _UNPRINTED or row.type in BEGINS or row.type in BEGINS.values():
         return None
-    if not row["label"]:
-        return None  # the device fills it in by itself
+    if not row["label"] or row.name == TITLE_NOTE:
+        return None  # the device fills it in by itself; the title is the page's
     kind = _KINDS.get(row.type, "line")
     if kind in ("one", "many") and row.list_name:
         most = _MOST_MINIMAL if "minimal" in row["appearance"] else _MOST_CHOICES

@@ -68,6 +68,8 @@ EXPRESSION_COLUMNS = (
 """Columns that can hold an XPath expression with `${references}`."""
 BEGINS = {"begin_group": "end_group", "begin_repeat": "end_repeat"}
 """Type that opens a group -> type that closes it."""
+TITLE_NOTE = "form_name"
+"""The note at the top of a form: its title, translated, and what it is for; the title in the settings has one language."""
 CLEARED = "-"
 """In an `override` row: the question's cell becomes empty."""
 
@@ -256,9 +258,9 @@ class FormDefinition:
 
     def title(self, language: str = "en") -> str:
         """The title in *language* (a code of `LANGUAGES`), in English where nobody has translated it."""
-        from forms.translations import texts  # late: the PO files are not needed to know the questions
+        from forms.translations import texts_of  # late: the PO files are not needed to know the questions
 
-        return texts(language, self.root).get(self.settings.title, self.settings.title)
+        return texts_of(self, language).get(self.settings.title, self.settings.title)
 
     def rows_of(self, build: Build) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if build in row.builds)

@@ -240,6 +240,62 @@ def test_a_faulty_setting_is_found(tmp_path: Path, settings: str, code: str) -> 
     assert code in codes(faults(tmp_path, settings=settings, complete_it=readable))
 
 
+REPEATS = """type,name,label,relevant,calculation,repeat_count
+begin_repeat,sought,A person
+integer,s_n,How many others?
+calculate,s_count,,,"if(${s_n} > 0, ${s_n}, 1)"
+begin_group,s_others,,${s_n} != ''
+begin_repeat,s_other,Another,,,${s_count}
+text,s_name,Name
+end_repeat
+end_group
+end_repeat
+"""
+NESTED = {
+    "a condition on the inner repeat": (
+        REPEATS.replace("s_other,Another,,", "s_other,Another,${s_n} > 0,"),
+        {"repeat_condition"},
+    ),
+    "an inner repeat without a number": (REPEATS.replace("Another,,,${s_count}", "Another"), {"repeat_uncounted"}),
+    "a number that can be none": (REPEATS.replace("if(${s_n} > 0, ${s_n}, 1)", "${s_n} + 0"), {"repeat_uncounted"}),
+}
+
+
+def test_a_repeat_inside_a_repeat_is_sound_when_counted(tmp_path: Path) -> None:
+    """With a number of entries that is never none and the condition around it there is nothing to find."""
+    assert set() == codes(nested(tmp_path / "nested", REPEATS))
+
+
+@pytest.mark.parametrize(("survey", "expected"), NESTED.values(), ids=NESTED.keys())
+def test_a_repeat_inside_a_repeat_that_web_forms_mix_up_is_found(
+    tmp_path: Path, survey: str, expected: set[str]
+) -> None:
+    """Enketo would ask by, or write into, another entry of the outer repeat."""
+    assert expected == codes(nested(tmp_path, survey))
+
+
+def nested(root: Path, survey: str) -> list[Finding]:
+    """What the linter says of a form whose only questions stand in repeats."""
+    write_form(root, survey=survey)
+    complete(root, s_name="identity")
+    return [finding for finding in check("tiny", root) if not finding.code.startswith("consent")]
+
+
+HEADINGS = {
+    "a group named like the group around it": (
+        "begin_group,again,About the person\ntext,a,A\nend_group",
+        "heading_twice",
+    ),
+    "a first screen without the title": ("note,form_name,A form", "title_not_shown"),
+}
+
+
+@pytest.mark.parametrize(("rows", "code"), HEADINGS.values(), ids=HEADINGS.keys())
+def test_a_faulty_heading_is_found(tmp_path: Path, rows: str, code: str) -> None:
+    """A page shows no heading twice, and the first screen carries the title in each language."""
+    assert {code} == codes(faults(tmp_path, with_row(rows)))
+
+
 def test_a_build_of_its_own_may_reuse_a_name_in_one_place(tmp_path: Path) -> None:
     """A question may be asked in another way in each build, but only under the same path."""
     header, rest = SOUND.split("\n", 1)

