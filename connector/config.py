@@ -29,7 +29,8 @@ from pydantic import (
 
 from connector.errors import KeyUnavailable, Misconfigured
 from connector.model import Audience, Backoff, Recipient
-from forms.tables import form_ids
+from forms.packs import DEMO, pack_names
+from forms.tables import FORMS, form_ids
 
 DEFAULT_FILE = "silah.toml"
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
@@ -330,6 +331,7 @@ class Config(_Section):
     public_url: str | None = None
     metrics_token_env: str | None = None
     metrics_token_file: Path | None = None
+    pack: str = DEMO  # the country pack that `silah forms` lays over the forms
     servers: Mapping[str, Server] = Field(default_factory=dict)
     targets: Mapping[str, Target] = Field(default_factory=dict)
     door: Door = Field(default_factory=Door)
@@ -424,6 +426,9 @@ def parse(data: Mapping[str, object], path: Path, *, secrets: bool = True) -> Co
         raise _first_fault(error, path) from None
     config._path = path  # noqa: SLF001 (frozen for everybody else)
     _known_forms(config)
+    if config.pack not in pack_names(FORMS):
+        advice = f"Known packs: {', '.join(pack_names(FORMS))}."
+        raise Misconfigured("config.bad_value", f"`pack` in {config.path}", advice)
     if secrets:
         _read_all_secrets(config)
     return config

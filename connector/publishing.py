@@ -27,9 +27,10 @@ from connector.config import Server
 from connector.errors import Refused
 from connector.servers.hosting import Doorbell, FormHost, HungDoorbell, Media, Prepared, Project
 from forms import linter
-from forms.compiler import Sheet, sheets
+from forms.compiler import Sheet, media_files, sheets
 from forms.differences import Change, compare
 from forms.errors import FormError
+from forms.packs import DEMO
 from forms.tables import FORMS, FormDefinition, load
 from forms.tables import form_ids as known_forms
 from forms.training import for_training, training_title
@@ -63,7 +64,7 @@ class Wanted:
 
     @property
     def title(self) -> str:
-        title = self.form.settings.title
+        title = self.form.title(self.form.language)
         return training_title(title) if self.training else title
 
     def note(self, content: str) -> str:
@@ -167,7 +168,7 @@ class Publisher:
     Args:
         config: the server's table in silah.toml. *public_url* is our own address, for hooks.
         reader: the account that our reading token belongs to.
-        root: the folder of the tables.
+        root: the folder of the tables. *pack*: the country pack that is laid over them.
     """
 
     def __init__(
@@ -178,12 +179,14 @@ class Publisher:
         public_url: str | None,
         reader: str | None = None,
         root: Path = FORMS,
+        pack: str = DEMO,
     ) -> None:
         self._host = host
         self._config = config
         self._public_url = public_url.rstrip("/") if public_url else None
         self._reader = reader
         self._root = root
+        self._pack = pack
 
     @property
     def server(self) -> str:
@@ -201,8 +204,8 @@ class Publisher:
             Refused: the project cannot be told, or is not for this account or this purpose.
             ServerError: the server does not answer as it should.
         """
-        check_form(form_id, self._root)
-        wanted = self._wanted(load(form_id, self._root), self._encryption(key), training=training)
+        check_form(form_id, self._root, self._pack)
+        wanted = self._wanted(self._form(form_id), self._encryption(key), training=training)
         project = self._project(form_id, training=training)
         media = _media_steps(wanted, project)
         if project is None:
@@ -276,10 +279,12 @@ class Publisher:
         """The form with these cells on its settings sheet."""
         made = sheets(form, self._host.build)
         if training:
-            made = for_training(made)
+            made = for_training(form, made)
         made = {**made, "settings": _with_cells(made["settings"], encryption)}
-        media = {name: (form.root / "media" / name).read_bytes() for name in form.media}
-        return Wanted(form, self._host.prepared(form.form_id, made), media, training)
+        return Wanted(form, self._host.prepared(form.form_id, made), media_files(form), training)
+
+    def _form(self, form_id: str) -> FormDefinition:
+        return load(form_id, self._root, self._pack)
 
     def _encryption(self, key: str | None) -> dict[str, str]:
         """The settings with which devices encrypt to *key*."""
@@ -368,7 +373,7 @@ class Publisher:
         if project is None:
             return Standing(self._host.name, form_id, False, ref, "not there", findings=("project_not_there",))
         training = _is_training(project)
-        wanted = self._comparable(load(form_id, self._root), project, training=training)
+        wanted = self._comparable(self._form(form_id), project, training=training)
         media = _media_states(wanted, project)
         hook, others = self._hook_state(project, training=training)
         standing = Standing(
@@ -409,9 +414,9 @@ class Publisher:
         return _bell_state(ours[0].bell if ours else None, bell), others
 
 
-def check_form(form_id: str, root: Path = FORMS) -> None:
+def check_form(form_id: str, root: Path = FORMS, pack: str = DEMO) -> None:
     """Raises `FormError` with every finding of the linter: what it finds would reach devices."""
-    found = linter.check(form_id, root)
+    found = linter.check(form_id, root, pack)
     if found:
         raise FormError("forms.not_publishable", form_id, "Mend what is listed; `silah forms check` shows it.", found)
 

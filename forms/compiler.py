@@ -138,10 +138,10 @@ def _choices(form: FormDefinition, rows: Iterable[Row], translated: Mapping[str,
 def _settings(form: FormDefinition) -> Sheet:
     settings = form.settings
     cells = {
-        "form_title": settings.title,
+        "form_title": form.title(form.language),
         "form_id": form.form_id,
         "version": settings.version,
-        "default_language": LANGUAGES["en"],
+        "default_language": form.languages[form.language],
         "style": settings.style,
         "instance_name": settings.instance_name,
         "public_key": settings.public_key,
@@ -219,10 +219,10 @@ def _is_current(form: FormDefinition, build: Build) -> bool:
     path = built_path(form.form_id, build, form.root)
     folder = path.parent / f"{form.form_id}-media"
     built = {file.name: file.read_bytes() for file in folder.glob("*")}
-    return _read_sheets(path) == sheets(form, build) and built == _media(form)
+    return _read_sheets(path) == sheets(form, build) and built == media_files(form)
 
 
-def _media(form: FormDefinition) -> dict[str, bytes]:
+def media_files(form: FormDefinition) -> dict[str, bytes]:
     """Name -> content of each file that the form attaches, places as its country pack has them."""
     files = [form.root / "media" / name for name in form.media]
     absent = [file.name for file in files if not file.is_file()]
@@ -245,7 +245,7 @@ def _media(form: FormDefinition) -> dict[str, bytes]:
 
 def _copy_media(form: FormDefinition, folder: Path) -> None:
     """Makes *folder* hold exactly the form's media; no folder when there is none."""
-    files = _media(form)
+    files = media_files(form)
     if folder.is_dir():
         shutil.rmtree(folder)
     if files:

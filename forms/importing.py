@@ -69,6 +69,7 @@ class Imported:
         files: tables that changed, relative to the forms folder.
         translated: language → how many texts got another translation.
         rows: how many cells, rows and settings changed in tables.
+        folder: where the PO files stand.
     """
 
     form_id: str
@@ -76,6 +77,7 @@ class Imported:
     files: tuple[str, ...]
     translated: Mapping[str, int]
     rows: int
+    folder: str = "translations"
 
 
 def import_workbook(path: Path, form_id: str | None = None, root: Path = FORMS, *, dry_run: bool = False) -> Imported:
@@ -89,15 +91,15 @@ def import_workbook(path: Path, form_id: str | None = None, root: Path = FORMS, 
     """
     faults: list[Finding] = []
     given = read_workbook(path, faults)
-    form = load(form_id or _stated_form(path, given), root)
-    build = _build_of(form, given)
+    form = load(form_id or stated_form(path, given), root)
+    build = build_of(form, given)
     edit = _Edit(form, build, given, faults)
     edit.collect()
-    _refuse(path, faults)
+    refuse(path, faults)
     with tempfile.TemporaryDirectory() as folder:
         copy = _copy_of(form, Path(folder))
         edit.write(copy)
-        _refuse(path, edit.not_kept(copy))
+        refuse(path, edit.not_kept(copy))
     if not dry_run:
         edit.write(root)
         forget()
@@ -105,13 +107,13 @@ def import_workbook(path: Path, form_id: str | None = None, root: Path = FORMS, 
     return Imported(form.form_id, build, edit.files, counted, edit.changed)
 
 
-def _refuse(path: Path, faults: Sequence[Finding]) -> None:
+def refuse(path: Path, faults: Sequence[Finding]) -> None:
     if faults:
         advice = "Nothing was written. Mend what is listed and import again."
         raise FormError("forms.not_importable", path.name, advice, sorted(faults))
 
 
-def _stated_form(path: Path, given: Mapping[str, GivenSheet]) -> str:
+def stated_form(path: Path, given: Mapping[str, GivenSheet]) -> str:
     rows = given["settings"].rows if "settings" in given else ()
     stated = rows[0]["form_id"] if rows else ""
     if not stated:
@@ -119,7 +121,7 @@ def _stated_form(path: Path, given: Mapping[str, GivenSheet]) -> str:
     return stated
 
 
-def _build_of(form: FormDefinition, given: Mapping[str, GivenSheet]) -> Build:
+def build_of(form: FormDefinition, given: Mapping[str, GivenSheet]) -> Build:
     """The build it was made from: the one whose questions it shares most; Kobo's where both are alike."""
     names = {row["name"] for row in given["survey"].rows} if "survey" in given else set()
 
@@ -262,7 +264,7 @@ class _Edit:
             return
         for cells, row in zip(made, given, strict=True):
             for column in sorted({*cells, *row.cells}):
-                ours, theirs = _plain(column, cells.get(column, "")), _plain(column, row[column])
+                ours, theirs = plain(column, cells.get(column, "")), plain(column, row[column])
                 if ours != theirs and not column.startswith("$") and not self._is_left(sheet, row, column):
                     message = "The cell cannot be kept as it is."
                     yield self.given[sheet].finding(row.number, column, "cell_not_kept", message, _BY_HAND)
@@ -364,7 +366,7 @@ class _Edit:
                 self._collect_text(row, column, given)
             elif column == "image":
                 self._collect_image(row, given)
-            elif column != "name" and _plain(column, row[column]) != _plain(column, given[column]):
+            elif column != "name" and plain(column, row[column]) != plain(column, given[column]):
                 self._set(row, column, given[column], given, column)
 
     def _collect_text(self, row: Row, column: str, given: GivenRow) -> None:
@@ -548,7 +550,7 @@ class _Edit:
             stood = known.get(old, old)
             if english == old and text == stood:
                 continue
-            fault = _fault_of_translation(english, text)
+            fault = fault_of_translation(english, text)
             if fault is None and text == old and old not in known:  # nobody has translated it, before or now
                 self._left.add((sheet, str(given.number), heading))
                 continue
@@ -621,7 +623,7 @@ def _unknown_column(sheet: GivenSheet, column: str) -> Finding:
     )
 
 
-def _fault_of_translation(english: str, text: str) -> tuple[str, str, str] | None:
+def fault_of_translation(english: str, text: str) -> tuple[str, str, str] | None:
     if text and not english:
         return "translation_alone", "There is a translation of an English text that is not there.", "Write the English."
     if english and not text:
@@ -656,7 +658,7 @@ def _choice_keys(rows: Iterable[Cells]) -> list[str]:
     return [f"{cells.get('list_name', '')} {cells.get('name', '')}" for cells in rows]
 
 
-def _plain(column: str, text: str) -> str:
+def plain(column: str, text: str) -> str:
     return "yes" if column in ("required", "read_only") and text.lower() in _TRUE else text
 
 

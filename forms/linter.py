@@ -462,6 +462,10 @@ def _settings(form: FormDefinition) -> Iterator[Finding]:
             f"{settings.version!r} is no version.",
             "Write the day and two digits: 2026112101.",
         )
+    if form.pack.language not in form.languages:
+        mend = f"Its languages: {', '.join(form.languages)}."
+        message = f"The forms have no language {form.pack.language!r}."
+        yield Finding(f"packs/{form.pack.name}/pack.toml", 0, "language", "bad_value", message, mend)
     names = set(form.questions)
     for name in references(settings.instance_name):
         if name not in names:

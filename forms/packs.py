@@ -31,6 +31,7 @@ _KEYS: Mapping[str, type] = MappingProxyType(
         "sex_other": bool,
         "tables": list,
         "keep": dict,
+        "language": str,
         "languages": dict,
         "fallback": dict,
     }
@@ -48,6 +49,7 @@ class Pack:
         sex_other: whether *other* is offered as a sex; in some places it is unsafe to read it aloud.
         tables: shared tables of override rows in `packs/`, laid over before the pack's own survey.csv.
         keep: list name → choices of the shared list that stay beside the pack's own.
+        language: in which the forms open, and in which servers and devices show their title.
         languages: code → name in the built forms, for those beside the four.
         fallback: code of such a language → the language whose texts it takes where it has none.
     """
@@ -58,6 +60,7 @@ class Pack:
     sex_other: bool = True
     tables: tuple[str, ...] = ()
     keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    language: str = "en"
     languages: Mapping[str, str] = field(default_factory=dict)
     fallback: Mapping[str, str] = field(default_factory=dict)
 
@@ -154,6 +157,7 @@ def _pack_from(name: str, found: Mapping[str, object]) -> Pack:
         sex_other=sex_other if isinstance(sex_other, bool) else True,
         tables=tuple(str(table) for table in tables) if isinstance(tables, list) else (),
         keep={key: tuple(map(str, names)) for key, names in keep.items()} if isinstance(keep, dict) else {},
+        language=str(found.get("language", "en")),
         languages=_texts(found.get("languages")),
         fallback=_texts(found.get("fallback")),
     )

@@ -21,8 +21,9 @@ from markupsafe import Markup, escape
 from forms import conditions
 from forms.errors import FormError
 from forms.expressions import references
+from forms.packs import DEMO
 from forms.tables import BEGINS, FORMS, LANGUAGES, TITLE_NOTE, FormDefinition, Row, load
-from forms.translations import texts
+from forms.translations import texts_of
 from forms.words import words
 
 RIGHT_TO_LEFT = frozenset({"ar", "fa"})
@@ -101,22 +102,24 @@ class Section:
         return sum(part.items if isinstance(part, Section) else 1 for part in self.parts)
 
 
-def print_form(form_id: str, language: str, root: Path = FORMS, emblem: Path | None = None) -> str:
+def print_form(form_id: str, language: str, root: Path = FORMS, emblem: Path | None = None, pack: str = DEMO) -> str:
     """The paper version of a form as one HTML page.
 
     Args:
-        language: a code of `LANGUAGES`.
+        language: a code of the form's languages: the four, and those of the pack.
         emblem: the society's own emblem as a picture, for the head of the first page.
 
     Raises:
         FormError: unknown form or language, or a picture that is none.
     """
-    form = load(form_id, root)
-    said = _words(language)
-    paper = _Paper(form, language)
+    form = load(form_id, root, pack)
+    spoken = _spoken(form, language)
+    said = words(spoken)
+    paper = _Paper(form, language, said)
     return _render(
         "form.html",
         language,
+        spoken,
         title=form.title(language),
         version=form.version,
         sections=paper.sections(),
@@ -128,35 +131,45 @@ def print_form(form_id: str, language: str, root: Path = FORMS, emblem: Path | N
 
 
 def print_cards(
-    form_id: str, language: str, root: Path = FORMS, *, emblem: Path | None = None, phone: str = "", hours: str = ""
+    form_id: str,
+    language: str,
+    root: Path = FORMS,
+    *,
+    emblem: Path | None = None,
+    phone: str = "",
+    hours: str = "",
+    pack: str = DEMO,
 ) -> str:
     """A page of cards for enquirers: case code, phone, hours, and that they can change their mind.
 
     Without *emblem* a card tells nobody whose it is. With it half of the cards carry it. What is not given is left to
     be written by hand.
     """
-    load(form_id, root)
+    spoken = _spoken(load(form_id, root, pack), language)
     picture = _picture(emblem)
     half = _CARDS_A_PAGE // 2
     emblems = [picture] * half + [""] * half if picture else [""] * _CARDS_A_PAGE
-    said = _words(language)
-    return _render("cards.html", language, title=said["card_title"], emblems=emblems, phone=phone, hours=hours, w=said)
+    said = words(spoken)
+    return _render(
+        "cards.html", language, spoken, title=said["card_title"], emblems=emblems, phone=phone, hours=hours, w=said
+    )
 
 
-def _words(language: str) -> Mapping[str, str]:
-    if language not in LANGUAGES:
-        raise FormError("forms.unknown_language", language, f"Languages: {', '.join(LANGUAGES)}.")
-    return words(language)
+def _spoken(form: FormDefinition, language: str) -> str:
+    """The one of the four languages whose words and digits a page in *language* takes: a pack's language has a fallback."""
+    if language not in form.languages:
+        raise FormError("forms.unknown_language", language, f"Languages: {', '.join(form.languages)}.")
+    return form.pack.fallback.get(language, language if language in LANGUAGES else "en")
 
 
 class _Paper:
     """Turns the rows of one form into what stands on paper in one language."""
 
-    def __init__(self, form: FormDefinition, language: str) -> None:
+    def __init__(self, form: FormDefinition, language: str, said: Mapping[str, str]) -> None:
         self._form = form
-        self._words = words(language)
-        self._texts = texts(language, form.root)
-        self._digits = _DIGITS.get(language, {})
+        self._words = said
+        self._texts = texts_of(form, language)
+        self._digits = _DIGITS.get(_spoken(form, language), {})
         self._rows = form.rows_of("kobo")
         asked = [row for row in self._rows if _kind(row, form) not in (None, "note")]
         self._numbers = {row.name: str(number).translate(self._digits) for number, row in enumerate(asked, start=1)}
@@ -294,8 +307,8 @@ def _environment() -> Environment:
     )  # fmt: skip
 
 
-def _render(template: str, language: str, **values: object) -> str:
-    direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
+def _render(template: str, language: str, spoken: str, **values: object) -> str:
+    direction = "rtl" if spoken in RIGHT_TO_LEFT else "ltr"
     style = (FORMS / "paper" / "paper.css").read_text(encoding="utf-8")
     page = _environment().get_template(template)
     return page.render(language=language, direction=direction, style=Markup(style), **values)  # noqa: S704 (our own file)

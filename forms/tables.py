@@ -256,8 +256,13 @@ class FormDefinition:
     def media(self) -> tuple[str, ...]:
         return self.settings.media
 
+    @property
+    def language(self) -> str:
+        """The language in which the form opens, that of its pack; English where the pack names one that is not there."""
+        return self.pack.language if self.pack.language in self.languages else "en"
+
     def title(self, language: str = "en") -> str:
-        """The title in *language* (a code of `LANGUAGES`), in English where nobody has translated it."""
+        """The title in *language* (a code of `languages`), in English where nobody has translated it."""
         from forms.translations import texts_of  # late: the PO files are not needed to know the questions
 
         return texts_of(self, language).get(self.settings.title, self.settings.title)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from forms.compiler import Sheet
-from forms.tables import LANGUAGES
+from forms.tables import FormDefinition
 from forms.words import in_every_language
 
 SUFFIX = "_training"
@@ -18,9 +18,9 @@ MARK = "training_record"
 """The question that every record of a training project carries; no table may have it."""
 
 
-def for_training(sheets: Mapping[str, Sheet]) -> dict[str, Sheet]:
-    """The sheets of a build, turned into those of its training project."""
-    return {**sheets, "survey": _survey(sheets["survey"]), "settings": _settings(sheets["settings"])}
+def for_training(form: FormDefinition, sheets: Mapping[str, Sheet]) -> dict[str, Sheet]:
+    """The sheets of a build of *form*, turned into those of its training project."""
+    return {**sheets, "survey": _survey(form, sheets["survey"]), "settings": _settings(sheets["settings"])}
 
 
 def training_title(title: str) -> str:
@@ -28,9 +28,10 @@ def training_title(title: str) -> str:
     return f"{' · '.join(in_every_language('training_title').values())} – {title}"
 
 
-def _survey(sheet: Sheet) -> Sheet:
+def _survey(form: FormDefinition, sheet: Sheet) -> Sheet:
     header = sheet[0] if "calculation" in sheet[0] else (*sheet[0], "calculation")
-    banner = {f"label::{LANGUAGES[code]}": text for code, text in in_every_language("training_banner").items()}
+    said = in_every_language("training_banner")
+    banner = {f"label::{name}": said[form.pack.fallback.get(code, code)] for code, name in form.languages.items()}
     added = (
         {"type": "note", "name": "training_banner", **banner},
         {"type": "calculate", "name": MARK, "calculation": "'yes'"},

@@ -188,14 +188,24 @@ def _locked(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def merge_into(folder: Path, language: str, names: Mapping[str, str], translated: Mapping[str, str]) -> None:
+    """Writes translations into the PO file of *language* in *folder*; *names*: code → the language's name in the forms."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{language}.po"
+    _save(path, language, names[language], {**_read(path), **translated})
+
+
 def _write(language: str, root: Path, translated: Mapping[str, str]) -> None:
+    _save(_po_path(language, root), language, LANGUAGES[language], translated)
+
+
+def _save(path: Path, language: str, name: str, translated: Mapping[str, str]) -> None:
     """Sorted, without dates, and put in place at once: the same texts always give the same bytes.
 
     A header that is there is kept: it is where a reviewer signs.
     """
-    path = _po_path(language, root)
     po = polib.POFile(wrapwidth=_WIDTH)
-    po.header = _open(path).header or _HEADER.format(language=LANGUAGES[language])
+    po.header = _open(path).header or _HEADER.format(language=name)
     po.metadata = {
         "Language": language,
         "MIME-Version": "1.0",

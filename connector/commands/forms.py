@@ -26,7 +26,23 @@ def forms() -> None:
     """The forms that volunteers fill in."""
 
 
-_PACK = click.option("--pack", default="demo", show_default=True, help="The country pack that is laid over the forms.")
+def _pack(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
+    """The pack that was named, else that of silah.toml, else the forms as they are."""
+    from connector import config
+    from forms.packs import DEMO
+
+    if given:
+        return given
+    path = config.config_path(_root_option())
+    return config.load(path, secrets=False).pack if path.is_file() else DEMO
+
+
+_PACK = click.option(
+    "--pack",
+    callback=_pack,
+    metavar="NAME",
+    help="The country pack laid over the forms; default: `pack` of silah.toml.",
+)
 
 
 @forms.command("build")
@@ -76,6 +92,7 @@ _TOKEN = click.option(
     help="The society's public key: devices encrypt what they send, and only the private key opens it.",
 )
 @click.option("--training", is_flag=True, help="A project of its own, for exercises; its records reach nobody.")
+@_PACK
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
 @click.option("--force", is_flag=True, help="Also where records already collected would break.")
 def publish(
@@ -85,6 +102,7 @@ def publish(
     project: str | None,
     key: Path | None,
     training: bool,
+    pack: str,
     dry_run: bool,
     force: bool,
 ) -> None:
@@ -96,7 +114,7 @@ def publish(
     key_text = read_public_key(key) if key else None
     failed = False
     lines: list[str] = []
-    with _publisher(server, token_env, project) as (publisher, configured):
+    with _publisher(server, token_env, pack, project) as (publisher, configured):
         for form_id in form_ids or _configured(configured):
             try:
                 plan = publisher.plan(form_id, key=key_text, training=training)
@@ -161,12 +179,13 @@ def _configured(server: Server) -> tuple[str, ...]:
 @click.argument("form_ids", metavar="[FORM]...", nargs=-1)
 @_SERVER
 @_TOKEN
+@_PACK
 @as_json
-def status(form_ids: tuple[str, ...], server: str | None, token_env: str | None, json_: bool) -> None:
+def status(form_ids: tuple[str, ...], server: str | None, token_env: str | None, pack: str, json_: bool) -> None:
     """What is deployed where, in which version, with which hook and media; exit status 1 when something is not in order."""
     standing: list[Standing] = []
     for name in [server] if server else _servers():
-        with _publisher(name, token_env) as (publisher, _):
+        with _publisher(name, token_env, pack) as (publisher, _):
             standing += publisher.standing(form_ids)
     if json_:
         print_json({"forms": [asdict(one) for one in standing]})
@@ -192,14 +211,20 @@ def _standing_cells(one: Standing) -> list[str]:
 @forms.command("import")
 @click.argument("file", metavar="FILE.xlsx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--as", "form_id", metavar="FORM", help="Which form it is an edition of, where the file does not say so.")
+@_PACK
 @click.option("--dry-run", is_flag=True, help="Say what would be written.")
-def import_(file: Path, form_id: str | None, dry_run: bool) -> None:
+def import_(file: Path, form_id: str | None, pack: str, dry_run: bool) -> None:
     """Take an .xlsx that somebody edited back into tables and translations; all of it, or nothing with the reason."""
     from forms.errors import FormError
     from forms.importing import import_workbook
+    from forms.importing_pack import import_pack_workbook
+    from forms.packs import DEMO
 
     try:
-        done = import_workbook(file, form_id, dry_run=dry_run)
+        if pack == DEMO:
+            done = import_workbook(file, form_id, dry_run=dry_run)
+        else:
+            done = import_pack_workbook(file, pack, form_id, dry_run=dry_run)
     except FormError as error:
         _show_error(file.name, error)
         sys.exit(1)
@@ -208,17 +233,20 @@ def import_(file: Path, form_id: str | None, dry_run: bool) -> None:
     for table in done.files:
         click.echo(f"  {table}")
     for language, count in done.translated.items():
-        click.echo(f"  translations/{language}.po: {count}")
+        click.echo(f"  {done.folder}/{language}.po: {count}")
     if (done.files or done.translated) and not dry_run:
         click.echo("Next: raise `version` in settings.toml, `silah forms build`, `silah forms check`.")
 
 
-_LANGUAGE = click.option("--lang", "language", default="en", show_default=True, help="en, ar, fa or fr.")
+_LANGUAGE = click.option(
+    "--lang", "language", default="en", show_default=True, help="en, ar, fa, fr or a language of the country pack."
+)
 
 
 @forms.command("print")
 @click.argument("form_id", metavar="FORM")
 @_LANGUAGE
+@_PACK
 @click.option("--out", type=click.Path(path_type=Path), help="Where to; default: FORM-LANG.html here.")
 @click.option("--cards", is_flag=True, help="Cards for enquirers instead of the form.")
 @click.option("--phone", default="", help="Cards: the number to call; without it there is a line to write on.")
@@ -229,15 +257,15 @@ _LANGUAGE = click.option("--lang", "language", default="en", show_default=True, 
     help="Your society's emblem (.png, .jpg, .svg); half of the cards stay without it.",
 )
 def print_(
-    form_id: str, language: str, out: Path | None, cards: bool, phone: str, hours: str, emblem: Path | None
+    form_id: str, language: str, pack: str, out: Path | None, cards: bool, phone: str, hours: str, emblem: Path | None
 ) -> None:
     """The paper version of a form, or cards for enquirers: a page that any browser prints on A4 or saves as PDF."""
     from forms.printing import print_cards, print_form
 
     if cards:
-        text = print_cards(form_id, language, emblem=emblem, phone=phone, hours=hours)
+        text = print_cards(form_id, language, emblem=emblem, phone=phone, hours=hours, pack=pack)
     else:
-        text = print_form(form_id, language, emblem=emblem)
+        text = print_form(form_id, language, emblem=emblem, pack=pack)
     path = out or Path(f"{form_id}{'-cards' if cards else ''}-{language}.html")
     path.write_text(text, encoding="utf-8")
     click.echo(str(path))
@@ -274,6 +302,7 @@ def device(
 @_SERVER
 @click.option("--form", "form_id", required=True, help="A form that stands under [servers.<name>.forms].")
 @_LANGUAGE
+@_PACK
 @click.option("--user", help="The collecting account; without it the telephone asks once.")
 @click.option("--password-env", metavar="NAME", help="Put that account's password into the code, from this variable.")
 @click.option("--app-user-env", metavar="NAME", help="Central: the variable with an app user's token.")
@@ -283,6 +312,7 @@ def qr(
     server: str | None,
     form_id: str,
     language: str,
+    pack: str,
     user: str | None,
     password_env: str | None,
     app_user_env: str | None,
@@ -296,7 +326,7 @@ def qr(
     name, chosen = _chosen(_config(), server)
     settings = PhoneSettings(
         server_url=_phone_url(name, chosen, form_id, _token(app_user_env)),
-        project=load(form_id).title(language),
+        project=load(form_id, pack=pack).title(language),
         language=language,
         username=user,
         password=_token(password_env),
@@ -331,7 +361,13 @@ def _phone_url(name: str, server: Server, form_id: str, app_user: str | None) ->
 def _config() -> Config:
     from connector import config
 
-    return config.load(click.get_current_context().find_root().params.get("config"))
+    return config.load(_root_option())
+
+
+def _root_option() -> Path | None:
+    """The `--config` of the command line."""
+    given: Path | None = click.get_current_context().find_root().params.get("config")
+    return given
 
 
 def _servers() -> list[str]:
@@ -345,14 +381,14 @@ def _servers() -> list[str]:
 
 @contextmanager
 def _publisher(
-    name: str | None, token_env: str | None, project: str | None = None
+    name: str | None, token_env: str | None, pack: str, project: str | None = None
 ) -> Iterator[tuple[Publisher, Server]]:
     """Who publishes to that server, with the token that was named."""
     from connector.hosts import publisher_of
 
     loaded = _config()
     chosen, server = _chosen(loaded, name)
-    yield publisher_of(loaded, chosen, _token(token_env), project), server
+    yield publisher_of(loaded, chosen, _token(token_env), project, pack), server
 
 
 def _token(variable: str | None) -> str | None:

@@ -45,7 +45,7 @@ def _is_screen(appearance: str, kind: str) -> bool:
 def _before_the_name(form: FormDefinition, done: Filled) -> list[str]:
     """Titles of the screens that were met before that of the first name, in order."""
     screens = _screens(form)
-    titles = {row.name: row["label"] for row, _ in walk(form.rows)}
+    titles = {row.name: row["label"] or (groups[-1]["label"] if groups else "") for row, groups in walk(form.rows)}
     met = list(dict.fromkeys(screens[name] for name in done.names))
     name = next(name for name in done.names if _NAME.search(name))
     return [titles[screen] for screen in met[: met.index(screens[name])]]

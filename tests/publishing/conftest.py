@@ -49,6 +49,7 @@ class Office:
     forms: dict[str, str] = field(default_factory=dict)
     public_url: str | None = "http://127.0.0.1:9"
     waits: list[float] = field(default_factory=list)
+    pack: str = "demo"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Office:
             update={"forms": self.forms}
         )  # no form of the project is this small
         host = KoboForms("kobo", server, token, self.waits.append)
-        return Publisher(host, server, public_url=self.public_url, reader=reader, root=self.root)
+        return Publisher(host, server, public_url=self.public_url, reader=reader, root=self.root, pack=self.pack)
 
     def write(self, survey: str = SURVEY, choices: str = COLOURS, **files: str) -> None:
         """The tables as they are from now on."""
