@@ -38,9 +38,14 @@ def answers_in(node: Element, repeats: Collection[str], path: str = "") -> Answe
 
     Args:
         node: the record's root, whatever it is called.
-        repeats: full paths of the form's repeats, `sought/s_alias`.
+        repeats: full paths of the form's repeats, `sought/s_alias`. They are known by their names, which a form has
+            once: a record of an earlier version may have them in another group.
         path: where *node* stands; the root stands nowhere.
     """
+    return _answers(node, frozenset(repeat.rpartition("/")[2] for repeat in repeats), path)
+
+
+def _answers(node: Element, repeats: Collection[str], path: str) -> Answers:
     answers: dict[str, Answer] = {}
     for child in node:
         key = path_of(path, child)
@@ -48,8 +53,8 @@ def answers_in(node: Element, repeats: Collection[str], path: str = "") -> Answe
             if child.text:
                 answers[key] = child.text
             continue
-        inside = answers_in(child, repeats, key)
-        if key not in repeats:
+        inside = _answers(child, repeats, key)
+        if key.rpartition("/")[2] not in repeats:
             answers |= inside
         elif inside:
             entries = answers.get(key, ())

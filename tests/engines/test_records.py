@@ -43,6 +43,13 @@ def test_answers_have_the_shape_that_kobo_gives() -> None:
     assert expected == kobo_answers(RECORD, REPEATS)
 
 
+def test_a_repeat_is_known_by_its_name() -> None:
+    """A record of an earlier version of the form may have a repeat in another group: no entry is lost."""
+    moved = ("people/relatives", "people/relatives/phones/rel_phones")
+    entries = kobo_answers(RECORD, moved)["relatives"]
+    assert kobo_answers(RECORD, REPEATS)["relatives"] == entries
+
+
 def test_a_submission_names_its_attachments_by_question() -> None:
     """Only files that have arrived are listed, each with its question's path, entries of a repeat numbered from 1."""
     arrival = Arrival(
