@@ -251,6 +251,7 @@ def _elements(mapping: KindMapping) -> set[str]:
 
 
 def _check_elements(path: Path, mappings: Mapping[str, KindMapping]) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
     for kind, mapping in mappings.items():
         if not any(rule.to == _PLACE for rule in mapping.rules):
             raise Misconfigured(
@@ -259,5 +260,7 @@ def _check_elements(path: Path, mappings: Mapping[str, KindMapping]) -> None:
         for element in _elements(mapping):
             if not _UID.fullmatch(element):
                 raise Misconfigured(
-                    "mapping.not_a_uid", f"`{element}` in {path}", "A data element is named by its 11 characters."
+                    "mapping.not_a_uid",
+                    f"`{element}` in {path}, line {next((n for n, text in enumerate(lines, 1) if element in text), 1)}",
+                    "A data element is named by its 11 characters.",
                 )

@@ -53,13 +53,16 @@ _ROW_KEYS = frozenset({"to", "from", "fields"})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One field of the target. *optional*: it is a gain where the target has it, and no fault where it has not."""
+    """One field of the target. *optional*: it is a gain where the target has it, and no fault where it has not; *kind* is
+    its `as`, *place* its file and line."""
 
     to: str
     expression: jmespath.parser.ParsedResult
     turn: Callable[[JSON, date], JSON]
     values: Mapping[str, JSON] | None
     optional: bool
+    kind: str
+    place: str
 
     def of(self, fields: Mapping[str, JSON], on: date) -> JSON:
         """What the target gets; None for nothing. *on* is the day on which ages are reckoned."""
@@ -223,9 +226,9 @@ class _Reader:
         if turn not in TURNS:
             raise self._fault("mapping.unknown_as", to, f"Known: {', '.join(TURNS)}.")
         expression, _ = self._expression(to, str(table["from"]), model)
-        return Rule(
-            to, expression, TURNS[turn], self._values(to, table.get("values")), bool(table.get("optional", False))
-        )
+        values, optional = self._values(to, table.get("values")), bool(table.get("optional", False))
+        place = f"{self._path}, line {self._line(to)}"
+        return Rule(to, expression, TURNS[turn], values, optional, turn, place)
 
     def _values(self, to: str, name: object) -> Mapping[str, JSON] | None:
         if name is None:

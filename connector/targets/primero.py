@@ -88,6 +88,9 @@ class Primero:
         if missing:
             advice = f"Give the role of our account the forms with: {', '.join(missing)}."
             return Health(ok=False, code="target.fields_missing", next_step=advice)
+        mistyped = sorted({told for mapping, one in forms for told in one.mistyped(mapping)})
+        if mistyped:
+            return Health(ok=False, code="target.type_refused", next_step=f"Mend the mapping: {'; '.join(mistyped)}.")
         refused_ = sorted({name for mapping, one in forms for name in one.refused(mapping)})
         if refused_:
             advice = f"Primero would refuse: {'; '.join(refused_)}. Add these choices there, or change the mapping."

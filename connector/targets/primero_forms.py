@@ -13,6 +13,12 @@ from connector.model import JSON
 from connector.targets.mapping import KindMapping, Rule
 
 _LOOKUP = "lookup "
+# What `as` may make for a field of Primero's that takes one thing alone.
+_TAKES: Mapping[str, tuple[str, ...]] = {
+    "tick_box": ("tick",),
+    "date_field": ("day",),
+    "numeric_field": ("age", "plain"),
+}
 _ALWAYS = frozenset({"id", "module_id", "record_state"})
 
 _Row = Mapping[str, JSON]
@@ -21,9 +27,11 @@ Ask = Callable[[str], JSON]
 
 @dataclass(frozen=True, slots=True)
 class RoleForms:
-    """The fields of one type of record: form -> field -> the choices it takes; None where it takes any value."""
+    """The fields of one type of record: form -> field -> the choices it takes, None where it takes any value; *types*:
+    form -> field -> what Primero calls its type."""
 
     fields: Mapping[str, Mapping[str, frozenset[str] | None]]
+    types: Mapping[str, Mapping[str, str]]
 
     def missing(self, mapping: KindMapping) -> Iterator[str]:
         """Fields that the mapping writes and no form of the role has, but for optional ones."""
@@ -40,6 +48,15 @@ class RoleForms:
         for rows in mapping.rows:
             inside = self._inside(mapping, rows.to)
             yield from (found for rule in rows.rules for found in _strange(rule, inside.get(rule.to), f"{rows.to}."))
+
+    def mistyped(self, mapping: KindMapping) -> Iterator[str]:
+        """Rules whose `as` makes what a field of that type refuses: where they stand, and the `as` that it takes."""
+        subforms = {rows.to for rows in mapping.rows}
+        top = {n: kind for form, fields in self.types.items() if form not in subforms for n, kind in fields.items()}
+        yield from (told for rule in mapping.rules for told in _mistyped(rule, top.get(rule.to, "")))
+        for rows in mapping.rows:
+            inside = self.types.get(rows.to, {})
+            yield from (told for rule in rows.rules for told in _mistyped(rule, inside.get(rule.to, "")))
 
     def dropped(self, mapping: KindMapping, wanted: Mapping[str, JSON]) -> Iterator[str]:
         """Of a record that is about to be sent, the fields with a value that would be dropped."""
@@ -73,13 +90,10 @@ def read_forms(ask: Ask, module: str | None, record_type: str) -> RoleForms:
     forms = _rows(ask(f"/forms?module_id={module}&record_type={record_type}"))
     named = {str(one.get("option_strings_source") or "") for form in forms for one in _rows(form.get("fields"))}
     lookups = _lookups(ask) if any(name.startswith(_LOOKUP) for name in named) else {}
+    fields = {str(form.get("unique_id")): _rows(form.get("fields")) for form in forms}
     return RoleForms(
-        {
-            str(form.get("unique_id")): {
-                str(one.get("name")): _takes(one, lookups) for one in _rows(form.get("fields"))
-            }
-            for form in forms
-        }
+        {form: {str(one.get("name")): _takes(one, lookups) for one in inside} for form, inside in fields.items()},
+        {form: {str(one.get("name")): str(one.get("type")) for one in inside} for form, inside in fields.items()},
     )
 
 
@@ -107,6 +121,12 @@ def _strange(rule: Rule, takes: frozenset[str] | None, prefix: str) -> Iterator[
         return
     sent = {value for value in rule.values.values() if isinstance(value, str)}
     yield from (f"{prefix}{rule.to}: {value}" for value in sorted(sent - takes))
+
+
+def _mistyped(rule: Rule, kind: str) -> Iterator[str]:
+    takes = _TAKES.get(kind)
+    if takes is not None and rule.kind not in takes and rule.values is None:
+        yield f'`{rule.to}` ({rule.place}): it is a {kind} there, write `as = "{takes[0]}"`'
 
 
 def _rows(value: JSON) -> list[_Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -361,6 +362,16 @@ def test_the_doctor_compares_the_choices(bench: PrimeroBench) -> None:
     assert "target.choices_missing" == ill.code
     for named in ("tracing_request_subform_section.relation: aunt", "tracing_request_subform_section.sex: female"):
         assert named in ill.next_step
+
+
+def test_the_doctor_names_the_line_whose_type_is_refused(bench: PrimeroBench) -> None:
+    """A field that takes dates, numbers or ticks alone: the line of the mapping that makes something else, and the mend."""
+    bench.stub.forms["tracing_request"]["tracing_request_inquirer"]["relation_telephone"] = "date_field"
+    ill = bench.target.check()
+
+    assert "target.type_refused" == ill.code
+    assert re.search(r"`relation_telephone` \(\S+primero_mapping\.toml, line \d+\)", ill.next_step)
+    assert 'as = "day"' in ill.next_step
 
 
 def test_what_would_be_dropped_is_told_beforehand(bench: PrimeroBench) -> None:
