@@ -170,6 +170,26 @@ def test_killed_while_a_target_answers(config: Node, fill_in: FillIn) -> None:
     assert 1 == len(config.received())
 
 
+def test_asked_to_stop_while_a_target_hangs(config: Node, fill_in: FillIn) -> None:
+    """SIGTERM: it ends within ten seconds although its target does not answer; the next process delivers with the same key."""
+    config.receivers["national"].faults.next(".*", delay_seconds=13.0, times=1)
+    served = Served(config)
+    ring(config, served.url, config.submit(fill_in(request())))
+    eventually(lambda: len(config.attempts()) == 1)
+    asked = time.monotonic()
+    assert 0 == served.stop()
+    stopped = time.monotonic() - asked
+    print(f"stopped {stopped:.1f} s after SIGTERM")
+    assert stopped < 10
+
+    served = Served(config)
+    try:
+        eventually(lambda: len(config.attempts()) == 2, 30)
+    finally:
+        served.stop()
+    assert 1 == len({one.headers["Idempotency-Key"] for one in config.attempts()})
+
+
 def test_start_to_ready_is_quick(config: Node) -> None:
     """A fresh process listens within a few seconds (the bound is loose: test machines are slow; the figure is printed)."""
     started = time.monotonic()
