@@ -256,6 +256,7 @@ class Retention(_Section):
     attempts: Duration = timedelta(days=90)
     receipts: Duration = timedelta(days=30)
     spool: Duration = timedelta(days=1)
+    referral_identities: Duration = timedelta(days=90)
     purge_every: Duration = timedelta(hours=6)
 
 

@@ -9,8 +9,10 @@ from datetime import timedelta
 
 from connector.erasing import erase
 from connector.errors import ServerError
+from connector.ledger.answer_links import AnswerLinks
 from connector.ledger.care import Care
 from connector.ledger.flow import Case
+from connector.ledger.referrals import ReferralLedger
 from connector.pipeline import Pipeline
 
 log = logging.getLogger("silah.purging")
@@ -23,7 +25,8 @@ class Purged:
     """How much went, or would go.
 
     *answers*: submissions whose answers as read were emptied; *withdrawn*: submissions erased because consent was taken
-    back; *attempts*, *receipts*: rows; *spool*: files; *on_server*: submissions deleted on a form server.
+    back; *attempts*, *receipts*: rows; *spool*: files; *on_server*: submissions deleted on a form server;
+    *referrals*: finished ones that no longer say who they were about; *links*: for answers, that had ended.
     """
 
     answers: int = 0
@@ -32,6 +35,8 @@ class Purged:
     receipts: int = 0
     spool: int = 0
     on_server: int = 0
+    referrals: int = 0
+    links: int = 0
 
     @property
     def anything(self) -> bool:
@@ -44,7 +49,10 @@ def purge(flow: Pipeline, actor: str, *, dry_run: bool = False) -> Purged:
     withdrawn = care.withdrawn_before(now - keep.withdrawn)
     for case in [] if dry_run else withdrawn:
         erase(flow, case, actor)
+    known = ReferralLedger(flow.ledger.database, flow.ledger.master, flow.ledger.now)
     purged = Purged(
+        referrals=known.forget_identities(now - keep.referral_identities, dry_run=dry_run),
+        links=AnswerLinks(known).forget(now - keep.receipts, dry_run=dry_run),
         answers=care.empty_answers(now - keep.raw_answers, dry_run=dry_run),
         withdrawn=len(withdrawn),
         attempts=care.forget_attempts(now - keep.attempts, dry_run=dry_run),

@@ -19,6 +19,8 @@ _WHAT = {
     "receipts": "receipts of followed webhooks",
     "spool": "files left in the spool",
     "on_server": "submissions deleted on a form server",
+    "referrals": "finished referrals that no longer say who",
+    "links": "links for answers that had ended",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -389,6 +390,25 @@ def services_import(exchange: Exchange, file: Path, partner: str | None) -> None
     found = read_directory(file)
     exchange.directory.replace(holder, found, actor())
     click.echo(f"{len(found)} services of {partner or 'our own'}")
+
+
+@services.command("delivered")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--source", default="import", show_default=True, help="The list it comes from: the same row again replaces itself."
+)
+@with_flow
+def services_delivered(flow: Pipeline, file: Path, source: str) -> None:
+    """Count services that were delivered before or elsewhere: a table of single services (.csv, .xlsx) into the figures."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from connector.recording import record_delivered
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("counting", total=None)
+        kept = record_delivered(flow.ledger, file, source, actor(), lambda rows: bar.advance(task, rows))
+    click.echo(f"{kept} services were counted")
 
 
 @services.command("list")

@@ -28,6 +28,7 @@ SEXES = ("female", "male", "other", NOT_RECORDED)
 UNITS = ("events", "people", "participations")
 PARTICIPANTS = "contact.participants"
 SERVICES = "service_delivery"
+BENEFICIARY = "beneficiary"  # people who were served, by situation: prisoner, released, family
 _REFERRAL = "referral"
 _COLLECTOR = "collector_code"
 SENT, RECEIVED = f"{_REFERRAL}.sent", f"{_REFERRAL}.received"
@@ -141,7 +142,8 @@ def _services(record: Record, read_on: date) -> Iterator[Fact]:
     for code in dict.fromkeys(record.services):
         yield Fact(day, _branch(record), f"{SERVICES}.{code}", "events", count=times)
     if record.case_code and record.services:
-        for service in (SERVICES, *(f"{SERVICES}.{code}" for code in dict.fromkeys(record.services))):
+        situation = f"{BENEFICIARY}.{_known(of.situation if of else None)}"
+        for service in (SERVICES, situation, *(f"{SERVICES}.{code}" for code in dict.fromkeys(record.services))):
             sex, age = (of.sex, of.age_group) if of else (None, None)
             yield _person(record, day, service, sex, age, record.case_code)
 
@@ -191,6 +193,7 @@ def _took_part(record: Record, day: date, people: Iterable[tuple[str | None, str
 
 
 def _known(code: str | None) -> str:
+    """*code*, or that it was not recorded."""
     return NOT_RECORDED if code in {None, "nr", "pnts", "unknown"} else str(code)
 
 

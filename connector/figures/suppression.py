@@ -14,7 +14,7 @@ from itertools import combinations
 from math import lcm
 
 from connector.figures.baseline import parts_of
-from connector.figures.facts import SERVICES
+from connector.figures.facts import BENEFICIARY, SERVICES
 
 Cell = tuple[str, str]  # sex, age group
 Counts = Mapping[Cell, int]
@@ -34,19 +34,22 @@ def suppressed(tables: Mapping[Table, Counts]) -> frozenset[Place]:
 
 
 def _groups(tables: Mapping[Table, Counts]) -> list[tuple[Table, ...]]:
-    """Tables that tell of each other: in a branch with one service, its people are the people of all services."""
-    partner = {table: other for table in tables if (other := _same_people(table, tables)) is not None}
-    together = list(partner.items())
-    paired = {table for pair in together for table in pair}
+    """Tables that tell of each other: in a branch with one service, its people are the people of all services; and the
+    people of all services are those of all situations."""
+    together = [group for table in tables if len(group := _same_people(table, tables)) > 1]
+    paired = {table for group in together for table in group}
     return [*together, *((table,) for table in tables if table not in paired)]
 
 
-def _same_people(table: Table, tables: Iterable[Table]) -> Table | None:
+def _same_people(table: Table, tables: Iterable[Table]) -> tuple[Table, ...]:
+    """The table of all services, the one of its only service if it has but one, and those of the situations."""
     branch, service, unit = table
     if service != SERVICES or unit != "people":
-        return None
-    each = [one for one in tables if one[0] == branch and one[2] == unit and one[1].startswith(f"{SERVICES}.")]
-    return each[0] if len(each) == 1 else None
+        return (table,)
+    beside = [one for one in tables if one[0] == branch and one[2] == unit]
+    each = [one for one in beside if one[1].startswith(f"{SERVICES}.")]
+    situations = [one for one in beside if one[1].startswith(f"{BENEFICIARY}.")]
+    return (table, *(each if len(each) == 1 else ()), *situations)
 
 
 class _System:
@@ -56,9 +59,14 @@ class _System:
         self._counts = {(table, cell): number for table, counts in tables.items() for cell, number in counts.items()}
         self._equations = [one for table, counts in tables.items() for one in _sums(table, counts)]
         first, *others = tables
-        for other in others:
+        situations = [one for one in others if one[1].startswith(f"{BENEFICIARY}.")]
+        for other in (one for one in others if one not in situations):
             same = [cell for cell in tables[first] if cell in tables[other]]
             self._equations += [((first, cell), ((other, cell),)) for cell in same]
+        for cell, number in tables[first].items() if situations else ():
+            parts = tuple((one, cell) for one in situations if cell in tables[one])
+            if number == sum(self._counts[part] for part in parts):
+                self._equations.append(((first, cell), parts))
 
     def hidden(self) -> set[Place]:
         hidden = {place for place, number in self._counts.items() if 0 < number < SMALLEST_SHOWN}

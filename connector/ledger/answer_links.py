@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from connector.errors import Refused
 from connector.keys import derive
@@ -140,10 +140,14 @@ class AnswerLinks:
             raise Refused(done, "a link", _ADVICE)
         return done
 
-    def forget(self, before: datetime) -> int:
+    def forget(self, before: datetime, *, dry_run: bool) -> int:
         """Removes links that ended before then; how many."""
-        old = delete(answer_links).where(answer_links.c.expires_at < milliseconds(before))
-        return self._database.write(lambda connection: connection.execute(old).rowcount)
+        ended = answer_links.c.expires_at < milliseconds(before)
+        with self._database.reading() as connection:
+            count = connection.execute(select(func.count()).select_from(answer_links).where(ended)).scalar_one()
+        if count and not dry_run:
+            self._database.write(lambda connection: connection.execute(delete(answer_links).where(ended)) and None)
+        return count
 
     def _key(self) -> bytes:
         return derive(ledger_secret(self._database, self._referrals.master), "codes of answer links")

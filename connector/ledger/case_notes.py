@@ -47,6 +47,11 @@ def forget_notes(connection: Connection, case_code: str) -> None:
     going_on = select(referrals.c.id).where(referrals.c.case_code == case_code, referrals.c.state != State.WITHDRAWN)
     if not case_code or connection.execute(going_on).first() is not None:
         return
+    drop_notes(connection, case_code)
+
+
+def drop_notes(connection: Connection, case_code: str) -> None:
+    """Destroys the notes on a case and their keys."""
     mine = select(referral_notes.c.id).where(referral_notes.c.case_code == case_code)
     connection.execute(delete(referral_note_shares).where(referral_note_shares.c.note_id.in_(mine)))
     connection.execute(delete(referral_notes).where(referral_notes.c.case_code == case_code))

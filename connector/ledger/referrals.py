@@ -22,7 +22,7 @@ from connector.errors import Refused, SilahError
 from connector.keys import DataKey, MasterKey
 from connector.ledger import audit
 from connector.ledger.audit import Entry
-from connector.ledger.case_notes import forget_notes, keep_note, share_note
+from connector.ledger.case_notes import drop_notes, forget_notes, keep_note, share_note
 from connector.ledger.database import Database, milliseconds, moment
 from connector.ledger.directory import OWN, services_of
 from connector.ledger.referral_sources import Source, note_source, referral_of, source_of
@@ -33,6 +33,7 @@ from connector.ledger.schema import (
     referral_bodies,
     referral_events,
     referral_messages,
+    referral_notes,
     referral_releases,
     referrals,
 )
@@ -710,6 +711,40 @@ class ReferralLedger:
 
         return self.database.write(job)
 
+    def forget_identities(self, before: datetime, *, dry_run: bool) -> int:
+        """Removes who finished referrals were about, once they ended *before*; how many. Codes, events and counts stay.
+
+        The notes on a case go with the last of its referrals.
+        """
+        ended = and_(
+            referrals.c.state.in_([str(state) for state in FINAL]), referrals.c.changed_at < milliseconds(before)
+        )
+        told = and_(referral_bodies.c.referral_id == referrals.c.id, referral_bodies.c.identity.isnot(None))
+        noted = and_(
+            select(referral_notes.c.id).where(referral_notes.c.case_code == referrals.c.case_code).exists(),
+            ~_going_on_or_recent(before),
+        )
+        query = select(referrals.c.id, referrals.c.case_code).where(ended, or_(exists().where(told), noted))
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+
+        def job(connection: Connection) -> None:
+            ids = [row.id for row in rows]
+            connection.execute(
+                update(referral_bodies)
+                .where(referral_bodies.c.referral_id.in_(ids))
+                .values(identity=None, consent=None)
+            )
+            for code in {row.case_code for row in rows}:
+                left = select(referrals.c.id).where(referrals.c.case_code == code, ~ended)
+                if connection.execute(left).first() is None:
+                    drop_notes(connection, code)
+            audit.append(connection, self.now(), Entry("referral_identities_forgotten", detail={"referrals": len(ids)}))
+
+        if rows and not dry_run:
+            self.database.write(job)
+        return len(rows)
+
     # Sending
 
     def outgoing(self, partner: Partner, limit: int, busy: Collection[str]) -> list[Outgoing]:
@@ -1035,6 +1070,16 @@ def _by_hand(connection: Connection, fingerprint: str) -> bool:
 def _releases(connection: Connection, referral_id: str) -> set[str]:
     query = select(referral_releases.c.user).where(referral_releases.c.referral_id == referral_id)
     return set(connection.execute(query).scalars())
+
+
+def _going_on_or_recent(before: datetime) -> ColumnElement[bool]:
+    """Whether another referral of the same case has not ended *before*."""
+    other = referrals.alias("other")
+    final = [str(state) for state in FINAL]
+    return exists().where(
+        other.c.case_code == referrals.c.case_code,
+        or_(other.c.state.notin_(final), other.c.changed_at >= milliseconds(before)),
+    )
 
 
 def _find(connection: Connection, referral_id: str) -> Row[Any] | None:

@@ -74,6 +74,7 @@ def test_services_and_people_are_counted_apart() -> None:
         ("service_delivery.medical", "people", "female", "18-59"): 1,
         ("service_delivery.housing", "people", "female", "18-59"): 1,
         ("service_delivery", "people", "female", "18-59"): 1,
+        ("beneficiary.not_recorded", "people", "female", "18-59"): 1,
     }
 
 

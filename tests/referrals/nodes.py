@@ -104,13 +104,14 @@ class Machine:
     clock: Clock
     skew: timedelta = timedelta(0)
     more: str = ""
+    database: str = "sqlite:///silah.db"
     flow: Pipeline = field(init=False)
     exchange: Exchange = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
         list(new_key(self.folder / "keys" / "master.key"))
-        text = configuration_text(f"https://{self.folder.name}.example.org") + self.more
+        text = configuration_text(f"https://{self.folder.name}.example.org", self.database) + self.more
         (self.folder / "silah.toml").write_text(text, encoding="utf-8")
         self.flow = assemble(configuration.load(self.folder / "silah.toml"), self.now)
         self.exchange = exchange_of(self.flow.config, self.flow.ledger, self.flow.tell)
@@ -150,9 +151,9 @@ class Machine:
         self.flow.ledger.database.close()
 
 
-def configuration_text(url: str) -> str:
+def configuration_text(url: str, database: str = "sqlite:///silah.db") -> str:
     return f"""society = "JO-RC"
-database = "sqlite:///silah.db"
+database = "{database}"
 data_dir = "var"
 master_key_file = "keys/master.key"
 public_url = "{url}"
@@ -162,10 +163,13 @@ public_url = "{url}"
 class Pair:
     """A sender (`police`) and a receiver (`shelter`) that know each other."""
 
-    def __init__(self, folder: Path, at_sender: str = "", at_receiver: str = "") -> None:
+    def __init__(
+        self, folder: Path, at_sender: str = "", at_receiver: str = "", databases: tuple[str, str] | None = None
+    ) -> None:
         self.clock = Clock()
-        self.sender = Machine(folder / "police", self.clock, more=at_sender)
-        self.receiver = Machine(folder / "shelter", self.clock, more=at_receiver)
+        stores = databases or ("sqlite:///silah.db", "sqlite:///silah.db")
+        self.sender = Machine(folder / "police", self.clock, more=at_sender, database=stores[0])
+        self.receiver = Machine(folder / "shelter", self.clock, more=at_receiver, database=stores[1])
         self.to_receiver, self.to_sender = Line(self.receiver), Line(self.sender)
         self._receiver_known, self._sender_known = self.sender.pair(self.receiver), self.receiver.pair(self.sender)
 

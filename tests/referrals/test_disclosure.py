@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.errors import NotASubmission, Refused
+from connector.purging import purge
 from connector.referrals.gate import clear
 from connector.referrals.machine import State
 from connector.referrals.messages import Disclosed
@@ -285,3 +286,23 @@ def test_the_gate_opens_while_work_is_under_way(state: State) -> None:
     decided = clear(state, opening, Identity(name="Zahra"), consent, frozenset({"shelter"}), now)
 
     assert isinstance(decided, Disclosed) == (state in {State.ACCEPTED, State.IN_PROGRESS, State.ON_HOLD})
+
+
+def test_who_it_was_goes_some_time_after_the_end(pair: Pair) -> None:
+    """Ninety days after a referral has ended `silah purge` forgets who it was about; codes and events stay. What is still
+    open keeps it."""
+    ended, going_on = pair.delivered(), pair.delivered(case_code="10112345672")
+    for one in (ended, going_on):
+        pair.receiver.do(one, "accept")
+    pair.settle()
+    pair.receiver.do(ended, "complete", outcome="completed_full")
+    pair.settle()
+    pair.clock.forward(days=91)
+    assert 1 == purge(pair.receiver.flow, "test", dry_run=True).referrals
+    assert 1 == purge(pair.receiver.flow, "test").referrals
+
+    assert pair.receiver.exchange.referrals.disclosed(ended, "test") is None
+    assert pair.receiver.exchange.referrals.disclosed(going_on, "test") is not None
+    shown = pair.receiver.show(ended)
+    assert ("completed", True, None) == (shown.row.state, shown.opening is not None, shown.result)
+    assert 0 == purge(pair.receiver.flow, "test").referrals
