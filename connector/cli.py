@@ -191,6 +191,19 @@ def keys_rotate(flow: Pipeline, finish: bool) -> None:
         click.echo(line)
 
 
+@keys.command("confirm")
+@_with_pipeline
+def keys_confirm(flow: Pipeline) -> None:
+    """Say that the recovery sheet is in the safe: type the key from the paper (or one line on standard input)."""
+    from connector.setup import confirm_sheet
+
+    typed = (
+        click.prompt("The key, as it stands on the sheet", hide_input=True) if sys.stdin.isatty() else sys.stdin.read()
+    )
+    confirm_sheet(flow.ledger, str(typed), _actor())
+    click.echo(f"The recovery sheet of master key {flow.ledger.master.key_id} is confirmed.")
+
+
 @main.command()
 @as_json
 def check(json_: bool) -> None:
@@ -489,16 +502,48 @@ def audit() -> None:
 
 
 @audit.command("verify")
+@click.option(
+    "--checkpoint",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of `audit checkpoint`, kept elsewhere; may be given again.",
+)
 @_with_pipeline
-def audit_verify(flow: Pipeline) -> None:
+def audit_verify(flow: Pipeline, files: tuple[Path, ...]) -> None:
     """Check the whole chain; exit status 1 when a row was edited, removed or moved."""
+    from connector.ledger import checkpoints
     from connector.ledger.audit import verify
+    from connector.referrals.exchange import exchange_of
 
+    own = exchange_of(flow.config, flow.ledger).keys.fingerprint if files else ""
+    signed = [one for file in files for one in checkpoints.read(file.read_text(encoding="utf-8"), str(file))]
     with flow.ledger.database.reading() as connection:
         rows, bad = verify(connection)
+        for one in signed:
+            checkpoints.verify(connection, one, own)
     if bad is not None:
         raise Refused("audit.broken", f"row {bad} of the audit", "Compare with a backup or an exported checkpoint.")
-    click.echo(f"{rows} rows fit their chain")
+    click.echo(f"{rows} rows fit their chain" + (f" and {len(signed)} checkpoints" if signed else ""))
+
+
+@audit.command("checkpoint")
+@click.option("--out", type=click.Path(path_type=Path), help="Add it as a line to this file; default: print it.")
+@_with_pipeline
+def audit_checkpoint(flow: Pipeline, out: Path | None) -> None:
+    """Sign how the audit stands now. Keep it where nobody of this machine can change it."""
+    from connector.ledger import checkpoints
+    from connector.referrals.exchange import exchange_of
+
+    keys_ = exchange_of(flow.config, flow.ledger).keys
+    with flow.ledger.database.reading() as connection:
+        made = checkpoints.make(connection, keys_, flow.config.society, flow.ledger.now())
+    if out is None:
+        click.echo(made.model_dump_json())
+        return
+    with out.open("a", encoding="utf-8") as file:
+        file.write(made.model_dump_json() + "\n")
+    click.echo(f"row {made.seq} is signed in {out}")
 
 
 @audit.command("export")

@@ -9,6 +9,7 @@ from connector.alerts import reach
 from connector.app import assemble
 from connector.config import Config
 from connector.errors import SilahError
+from connector.ledger.vault import recovery_confirmed
 from connector.pipeline import Pipeline
 from connector.transforms.registry import RECORDS
 from forms.errors import FormError
@@ -38,6 +39,7 @@ def look(flow: Pipeline) -> Iterator[Examined]:
     """Everything of a flow that is there already."""
     yield Examined(f"configuration {flow.config.path}", ok=True)
     yield _database(flow)
+    yield from _sheet(flow)
     yield from _servers(flow)
     yield from _targets(flow)
     yield from _agreements(flow)
@@ -51,6 +53,17 @@ def _database(flow: Pipeline) -> Examined:
     if trouble is None:
         return Examined(what, ok=True)
     return Examined(what, ok=False, code=trouble.code, next_step=trouble.next_step)
+
+
+def _sheet(flow: Pipeline) -> Iterator[Examined]:
+    """Nothing is broken without it, until the machine is."""
+    master = flow.ledger.master
+    if not recovery_confirmed(flow.ledger.database, master):
+        what, advice = (
+            f"recovery sheet of master key {master.key_id}",
+            "Print it, put it into the safe, then `silah keys confirm`.",
+        )
+        yield Examined(what, ok=True, code="keys.not_confirmed", next_step=advice)
 
 
 def _servers(flow: Pipeline) -> Iterator[Examined]:

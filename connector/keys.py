@@ -24,7 +24,7 @@ from connector.errors import Damaged, KeyUnavailable, Refused
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
-_PREFIX = "silah-master-1:"
+MASTER_PREFIX = "silah-master-1:"
 _ADVICE = "Make one with `silah keys new`, or put the one from the recovery sheet there."
 
 
@@ -95,7 +95,7 @@ class MasterKey:
     def text(self) -> str:
         """The key as its file and the recovery sheet hold it, with a checksum against a slip of the pen."""
         check = hashlib.sha256(self.secret).hexdigest()[:4]
-        return f"{_PREFIX}{base64.b32encode(self.secret).decode().rstrip('=')}-{check}"
+        return f"{MASTER_PREFIX}{base64.b32encode(self.secret).decode().rstrip('=')}-{check}"
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
@@ -112,7 +112,7 @@ def parse_master(text: str | None, where: str, reload: Callable[[], MasterKey] |
 
 
 def _secret(line: str, where: str) -> bytes:
-    body, _, check = line.removeprefix(_PREFIX).rpartition("-")
+    body, _, check = line.removeprefix(MASTER_PREFIX).rpartition("-")
     try:
         secret = base64.b32decode(body + "=" * (-len(body) % 8))
     except ValueError:

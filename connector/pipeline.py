@@ -42,6 +42,7 @@ from connector.servers import FormServer, Rights
 from connector.servers.case_lists import CaseList
 from connector.taken_back import WITHDRAWN, TakenBack, TakenBackList
 from connector.targets import Answering, Gathering, Target
+from connector.transforms import keeping
 from connector.transforms.record import Record
 from connector.transforms.referral import Referral
 from connector.transforms.registry import RECORDS, from_json, to_record
@@ -209,10 +210,21 @@ class Pipeline:
                 ("record.unreadable", submission.form_id),
                 collector=collector_of(submission.answers),
             )
-        stored = record.model_dump_json(exclude_defaults=True).encode()
+        gone = self._over(submission, record)
+        if gone:  # it comes in again after its time: what was let go stays away
+            raw = _as_read(replace(submission, answers=keeping.answers_without(submission.answers, gone)))
+        stored = keeping.without(record, gone).model_dump_json(exclude_defaults=True).encode()
         facts = facts_of(record, submission.submitted_at.date())
         until = consent_until(record.consent)
         return Prepared(submission, digest, approved, raw, stored, None, facts, until, collector_of(submission.answers))
+
+    def _over(self, submission: Submission, record: Record) -> frozenset[str]:
+        """Questions whose answers are past their time already. A faulty policy holds up sending, not what comes in."""
+        try:
+            rules = policy(submission.form_id)
+        except FormError:
+            return frozenset()
+        return keeping.over(record, rules, submission.submitted_at.date(), self.ledger.now().date())
 
     # Pull
 

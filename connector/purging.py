@@ -14,6 +14,10 @@ from connector.ledger.care import Care
 from connector.ledger.flow import Case
 from connector.ledger.referrals import ReferralLedger
 from connector.pipeline import Pipeline
+from connector.transforms import keeping
+from connector.transforms.registry import RECORDS, from_json
+from forms.errors import FormError
+from forms.policy import policy
 
 log = logging.getLogger("silah.purging")
 
@@ -27,8 +31,11 @@ class Purged:
     *answers*: submissions whose answers as read were emptied; *withdrawn*: submissions erased because consent was taken
     back; *attempts*, *receipts*: rows; *spool*: files; *on_server*: submissions deleted on a form server;
     *referrals*: finished ones that no longer say who they were about; *links*: for answers, that had ended.
+    *papers*: submissions out of which a class was taken whose time in the form's policy is over; *answers*: submissions whose answers as read were emptied; *withdrawn*: submissions erased because consent was taken
+    back; *attempts*, *receipts*: rows; *spool*: files; *on_server*: submissions deleted on a form server.
     """
 
+    papers: int = 0
     answers: int = 0
     withdrawn: int = 0
     attempts: int = 0
@@ -53,6 +60,7 @@ def purge(flow: Pipeline, actor: str, *, dry_run: bool = False) -> Purged:
     purged = Purged(
         referrals=known.forget_identities(now - keep.referral_identities, dry_run=dry_run),
         links=AnswerLinks(known).forget(now - keep.receipts, dry_run=dry_run),
+        papers=sum(_shortened(flow, care, dry_run=dry_run)),
         answers=care.empty_answers(now - keep.raw_answers, dry_run=dry_run),
         withdrawn=len(withdrawn),
         attempts=care.forget_attempts(now - keep.attempts, dry_run=dry_run),
@@ -64,6 +72,28 @@ def purge(flow: Pipeline, actor: str, *, dry_run: bool = False) -> Purged:
         care.note("purged", actor, asdict(purged))
         flow.ledger.database.settle()
     return purged
+
+
+def _shortened(flow: Pipeline, care: Care, *, dry_run: bool) -> Iterator[bool]:
+    """Takes out of every record the classes whose time is over (R9, R16)."""
+    today = flow.ledger.now().date()
+    for form in RECORDS:
+        try:
+            rules = policy(form)
+        except FormError as error:
+            log.warning("%s while purging %s: %s", error.code, form, error.next_step)
+            continue
+        for case, arrived in care.live_of(form) if rules.keep else ():
+            stored = flow.ledger.record(case.id, case.version)
+            record = from_json(form, stored) if stored is not None else None
+            gone = keeping.over(record, rules, arrived.date(), today) if record else frozenset()
+            left = keeping.without(record, gone) if record else None
+            if record is None or left is None or left == record:
+                continue
+            if not dry_run:
+                classes = sorted({rules.class_of[name] for name in gone})
+                care.shorten(case, left.model_dump_json(exclude_defaults=True).encode(), classes)
+            yield True
 
 
 def _empty_servers(flow: Pipeline, care: Care, *, dry_run: bool) -> Iterator[int]:

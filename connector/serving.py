@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +16,15 @@ from connector.comparing import Watch
 from connector.dispatch.chores import Chores
 from connector.dispatch.embedded import Dispatcher, Lock
 from connector.errors import Refused
+from connector.ledger.vault import recovery_confirmed
 from connector.pipeline import Pipeline
 from connector.referrals.exchange import exchange_of
 from connector.referrals.sender import Sender
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("silah.serving")
 
 _THREADS = 16
 _OVERLOADED = "webhook.overloaded"
@@ -149,6 +153,8 @@ def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: 
     beside.start()
     watch.start()
     say(f"Silah listens on {web.url}")
+    if not recovery_confirmed(flow.ledger.database, flow.ledger.master):
+        log.warning("keys.not_confirmed: put the recovery sheet into the safe, then `silah keys confirm`")
     _until(told)
     web.stop()
     watch.stop()

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connector.config import Config
-from connector.errors import Refused
-from connector.keys import MasterKey, new_master_file, write_master_file
+from connector.errors import KeyUnavailable, Refused
+from connector.keys import MASTER_PREFIX, MasterKey, new_master_file, parse_master, write_master_file
 from connector.ledger.flow import Ledger
-from connector.ledger.vault import rewrap
+from connector.ledger.vault import confirm_recovery, rewrap
 from forms.tables import form_ids
 
 _HEAD = """\
@@ -100,5 +100,23 @@ def recovery_sheet(key: MasterKey) -> Iterator[str]:
     yield "RECOVERY SHEET: print it, put it into the safe, delete this text."
     yield f"  key id   {key.key_id}"
     yield f"  key      {key.text()}"
+    yield "When the paper is in the safe: `silah keys confirm`, and type the key from it."
     yield "Without this key nothing in the database or its backups can be read. Whoever has both can read everything."
     yield ""
+
+
+def confirm_sheet(ledger: Ledger, typed: str, actor: str) -> None:
+    """Notes that the recovery sheet of the key in use can be read: *typed* is that key; raises `Refused`.
+
+    Spaces, line ends and capitals do not matter: it was copied from paper.
+    """
+    bare = "".join(typed.split()).lower().removeprefix(MASTER_PREFIX)
+    body, _, check = bare.rpartition("-")
+    try:
+        key_id = parse_master(f"{MASTER_PREFIX}{body.upper()}-{check}", "what was typed").key_id
+    except KeyUnavailable:
+        key_id = None
+    if key_id != ledger.master.key_id:
+        advice = f"Compare it with the paper, letter by letter. The key in use has the id {ledger.master.key_id}."
+        raise Refused("keys.not_the_sheet", "what was typed", advice)
+    confirm_recovery(ledger.database, ledger.master, ledger.now, actor)

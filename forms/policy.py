@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -46,7 +46,16 @@ _FIXED: Mapping[str, frozenset[str]] = {"internal": frozenset({"own_society"}), 
 """Classes whose recipients no policy can change."""
 _CLASSES_FOR = {"public": frozenset({"published"}), "statistics": frozenset({"case", "count"})}
 """Recipients that may be named for these classes alone."""
-_KEYS = frozenset({"purpose", "classes", "questions"})
+_KEYS = frozenset({"purpose", "classes", "questions", "keep"})
+_KEEP = frozenset({"days", "after"})
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long answers of one class stay: *days* after the day that the question *after* gives, else after arrival."""
+
+    days: int
+    after: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ class Policy:
         class_of: question -> class of data, one of `CLASSES`.
         line_of: question -> class as the policy writes it: `identity.sought` is a part of `identity`.
         recipients_of: class as the policy writes it -> the recipients that may receive it, given consent.
+        keep: class as the policy writes it -> how long it stays; the others stay as long as the record.
     """
 
     form_id: str
@@ -65,6 +75,7 @@ class Policy:
     class_of: Mapping[str, str]
     line_of: Mapping[str, str]
     recipients_of: Mapping[str, frozenset[str]]
+    keep: Mapping[str, Keep] = field(default_factory=dict)
     _verdicts: dict[tuple[tuple[str, ...], str, frozenset[str]], frozenset[str] | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -78,6 +89,10 @@ class Policy:
             allowed = bool(questions) and all(self.may_receive(question, recipient) for question in questions)
             self._verdicts[key] = classes if allowed and not classes & never else None
         return self._verdicts[key]
+
+    def questions_in(self, line: str) -> frozenset[str]:
+        """The questions of one class as the policy writes it."""
+        return frozenset(name for name, written in self.line_of.items() if written == line)
 
     def may_receive(self, question: str, recipient: str) -> bool:
         """Whether the policy lets *recipient* have the answer. A question without a line goes to nobody."""
@@ -138,6 +153,7 @@ def _read(form: FormDefinition, root: Path) -> tuple[Policy, list[Finding]]:
     read = _parsed(form.form_id, found)
     if found:
         faults += [*_faults_of_keys(file, found, form), *_faults_of_fixed(file, found)]
+        faults += _faults_of_keep(file, found, read)
         faults += [
             fault
             for name, recipients in read.recipients_of.items()
@@ -159,7 +175,14 @@ def _parsed(form_id: str, found: Mapping[str, object]) -> Policy:
         MappingProxyType(class_of),
         MappingProxyType(line_of),
         MappingProxyType(recipients_of),
+        MappingProxyType(dict(_keep(found))),
     )
+
+
+def _keep(found: Mapping[str, object]) -> Iterator[tuple[str, Keep]]:
+    for line, told in _table(found, "keep").items():
+        if isinstance(told, dict) and isinstance(told.get("days"), int):
+            yield line, Keep(told["days"], str(told.get("after", "")))
 
 
 def _class(line: str) -> str:
@@ -192,6 +215,19 @@ def _faults_of_keys(file: str, found: Mapping[str, object], form: FormDefinition
                 f"Write {form.purpose!r} in both.",
             )
         )
+    return faults
+
+
+def _faults_of_keep(file: str, found: Mapping[str, object], read: Policy) -> list[Finding]:
+    """A time that cannot be read would keep papers for ever: it is a fault."""
+    advice = 'Write { days = 30, after = "visit_date" }: a class of this policy, and a question that gives a day.'
+    faults = []
+    for line, told in _table(found, "keep").items():
+        whole = isinstance(told, dict) and set(told) == _KEEP and isinstance(told["days"], int) and told["days"] > 0
+        if not whole or line not in read.line_of.values() or read.keep[line].after not in read.line_of:
+            faults.append(
+                Finding(file, 0, f"keep.{line}", "keep_faulty", f"How long {line!r} stays cannot be read.", advice)
+            )
     return faults
 
 

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from connector.ledger.vault import recovery_confirmed
 from connector.pipeline import Pipeline
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -65,6 +66,10 @@ class _Ledger(Collector):
             "silah_submissions_unreadable", "Submissions that need a person", value=totals.unreadable
         )
         yield from _sweeps(totals.sweeps, now)
+        confirmed = recovery_confirmed(self._ledger.database, self._ledger.master)
+        yield GaugeMetricFamily(
+            "silah_recovery_sheet_confirmed", "1 when the master key was typed from its paper", value=float(confirmed)
+        )
         refused = CounterMetricFamily(
             "silah_refused_requests", "Requests that were not taken, by code", labels=["code"]
         )

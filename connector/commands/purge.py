@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from connector.pipeline import Pipeline
 
 _WHAT = {
+    "papers": "submissions out of which papers were taken",
     "answers": "submissions whose answers as read were emptied",
     "withdrawn": "withdrawn submissions erased",
     "attempts": "attempts of ended deliveries",

@@ -21,6 +21,7 @@ from connector.ledger.audit import Entry
 from connector.ledger.flow import Case
 from connector.ledger.overview import Item
 from connector.ledger.preferences import Preferences, prefer, preferences_of
+from connector.ledger.vault import recovery_confirmed
 from connector.model import JSON
 from connector.papers.receipt import give
 from connector.previews import look
@@ -102,6 +103,7 @@ def flow() -> ResponseReturnValue:
         "flow.html", accounts=at.accounts(), targets=at.targets(), days=at.derived.arrivals(_DAYS, _MOST_ARRIVALS),
         stuck=stuck[:PAGE], more=stuck[PAGE - 1].place if len(stuck) > PAGE else None,
         unreadable=at.overview.unreadable(PAGE) if place is None else [], now=at.ledger.now(),
+        sheet=recovery_confirmed(at.ledger.database, at.ledger.master),
     )  # fmt: skip
 
 

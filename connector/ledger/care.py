@@ -169,6 +169,40 @@ class Care:
         query = _long_settled(milliseconds(before)).where(_has_more_than_its_record())
         return self._in_batches(query, _empty_all_but_the_record, dry_run=dry_run)
 
+    def live_of(self, form_id: str) -> Iterator[tuple[Case, datetime]]:
+        """Submissions of a form that can be read, and when each first came."""
+        where = (submissions.c.form_id == form_id, submissions.c.state != "erased")
+        with self._ledger.database.reading() as connection:
+            rows = connection.execute(select(submissions).where(*where).order_by(submissions.c.id)).all()
+        yield from ((as_case(row), moment(row.first_at)) for row in rows)
+
+    def shorten(self, case: Case, record: bytes, classes: Sequence[str]) -> None:
+        """Puts *record* in the place of the newest one and empties all else that was read; the audit names the classes."""
+
+        def job(connection: Connection) -> None:
+            newest = select(func.max(versions.c.version)).where(
+                versions.c.submission_id == case.id, versions.c.record.isnot(None)
+            )
+            version = connection.execute(newest).scalar()
+            wrapped = connection.execute(
+                select(data_keys.c.wrapped).where(data_keys.c.record_id == case.record_id)
+            ).scalar()
+            if version is None or wrapped is None:
+                return
+            key = self._ledger.master.unwrap(wrapped, case.record_id)
+            mine = versions.c.submission_id == case.id
+            connection.execute(update(versions).where(mine).values(raw=None))
+            connection.execute(update(versions).where(mine, versions.c.version < version).values(record=None))
+            sealed = key.seal(record, f"{case.record_id}:{version}:record")
+            connection.execute(update(versions).where(mine, versions.c.version == version).values(record=sealed))
+            connection.execute(
+                update(submissions).where(submissions.c.id == case.id).values(touched=submissions.c.touched + 1)
+            )
+            entry = Entry("shortened", "silah", case.record_id, detail={"classes": list(classes)})
+            audit.append(connection, self._ledger.now(), entry)
+
+        self._ledger.database.write(job)
+
     def withdrawn_before(self, before: datetime) -> list[Case]:
         """Submissions whose consent was taken back, and whose holders have all taken the word, *before*."""
         where = (submissions.c.state == "withdrawn", submissions.c.changed_at <= milliseconds(before), _settled())

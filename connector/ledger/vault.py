@@ -10,7 +10,7 @@ import base64
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from connector.keys import DataKey, MasterKey
 from connector.ledger import audit
@@ -19,6 +19,7 @@ from connector.ledger.database import Database
 from connector.ledger.schema import data_keys, meta, metadata
 
 _SECRET = "ledger_secret"  # noqa: S105 (the name of a row)
+_CONFIRMED = "recovery_sheet_confirmed"
 _BATCH = 500
 
 
@@ -82,3 +83,21 @@ def _rewrap_secret(connection: Connection, master: MasterKey) -> int:
     anew = base64.b64encode(master.wrap(master.unwrap(kept, _SECRET), _SECRET)).decode()
     connection.execute(update(meta).where(meta.c.key == _SECRET).values(value=anew))
     return 1
+
+
+def recovery_confirmed(database: Database, master: MasterKey) -> bool:
+    """Whether somebody has typed the key in use from its recovery sheet."""
+    with database.reading() as connection:
+        kept = connection.execute(select(meta.c.value).where(meta.c.key == _CONFIRMED)).scalar()
+    return bool(kept == master.key_id)
+
+
+def confirm_recovery(database: Database, master: MasterKey, now: Callable[[], datetime], actor: str) -> None:
+    """Notes that the recovery sheet of the key in use was read from paper."""
+
+    def job(connection: Connection) -> None:
+        connection.execute(delete(meta).where(meta.c.key == _CONFIRMED))
+        connection.execute(insert(meta).values(key=_CONFIRMED, value=master.key_id))
+        audit.append(connection, now(), Entry("recovery_confirmed", actor, detail={"key_id": master.key_id}))
+
+    database.write(job)
