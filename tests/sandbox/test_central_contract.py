@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.sandbox.central_replay import CentralReplay, exchanges, load, masked_token, rows
 
-_ENTITIES = "entity lists are not in the sandbox: the connector reads submissions alone"
+_ENTITIES = (
+    "entities that a form makes, their history, conflicts and OData: the connector writes its list over the API alone"
+)
 _TABLES = "a repeat's own table and $metadata: the connector reads repeats from the XML"
 _EXPORTS = "CSV exports, differences and everybody's history: the connector asks for none of them"
 _SERVER_KEYS = "keys that the server holds: the connector opens what devices encrypted with the society's own key"
@@ -22,12 +25,16 @@ def _all_of(number: str) -> list[str]:
     return [one for one in exchanges() if one.startswith(number)]
 
 
+# What the connector asks of entity lists: made, given properties, filled, changed, filtered by branch, seen by a device.
+_LIST_STEPS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 54, 56, 57, 58, 59, 61)
+LISTS = [f"06[{at}]" for at in _LIST_STEPS]
+
 NOT_COMPARED: dict[str, str] = {
     "01[9]": _HTTPS,
-    **dict.fromkeys(("02[11]", "02[17]"), _ENTITIES),
+    "02[17]": _ENTITIES,
     **dict.fromkeys(("04[1]", "04[37]", "04[39]", "04[40]", "04[41]", "04[43]"), _TABLES),
     **dict.fromkeys(("05[20]", "05[33]", "05[35]", "05[36]"), _EXPORTS),
-    **dict.fromkeys(_all_of("06"), _ENTITIES),
+    **dict.fromkeys([one for one in _all_of("06") if one not in LISTS], _ENTITIES),
     **{f"07[{at}]": _SERVER_KEYS for at in (*range(2, 8), *range(10, 22), *range(23, 28), 35, 40)},
     "07[28]": _ENTITIES,
     **dict.fromkeys(_all_of("08"), _CLIENT),
@@ -43,7 +50,10 @@ HOOK, KEY = "http://127.0.0.1:8999/", "s3cret"
 
 def _accounts_and_forms(replay: CentralReplay) -> None:
     replay.play("01", *range(9), *range(10, 14))
-    replay.play("02", *range(11))
+    replay.play("02", 0)
+    replay.now = datetime(2026, 11, 21, 21, 13, 28, 840000, tzinfo=UTC)
+    replay.sandbox.add_list(1, "cases", "status", "enquirer_name", "case_no")  # the first form makes it
+    replay.play("02", *range(1, 12))
     replay.sandbox.skip_numbers(actors=2)
     replay.play("02", 12, 13, 14, 15, 16, 18, 19, 20)
     for number in ("08", "09"):
@@ -56,6 +66,12 @@ def _submissions(replay: CentralReplay) -> None:
         _send_row(replay, row)
     replay.play("04", 0, *range(2, 6), 7, 8, *range(10, 37), 42, *range(44, 49))
     replay.play("05", *range(20), *range(21, 33), 34, *range(37, 42))
+
+
+def _lists(replay: CentralReplay) -> None:
+    replay.play("06", *(at for at in _LIST_STEPS if at < 55))
+    replay.sandbox.say_of_device(replay.known[masked_token("06")], branch="KE")
+    replay.play("06", *(at for at in _LIST_STEPS if at > 55))
 
 
 def _own_key(replay: CentralReplay) -> None:
@@ -163,7 +179,7 @@ def differences() -> Iterator[dict[str, list[str]]]:
     """The whole recording, played once."""
     replay = CentralReplay()
     try:
-        for part in (_accounts_and_forms, _submissions, _own_key, _webhook, _tags_and_sweep):
+        for part in (_accounts_and_forms, _submissions, _lists, _own_key, _webhook, _tags_and_sweep):
             part(replay)
         yield replay.differences
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -15,6 +16,7 @@ import requests
 
 from connector import config as configuration
 from connector.app import assemble
+from connector.dispatch.embedded import Dispatcher
 from connector.errors import Misconfigured, ServerError
 from connector.pipeline import Pipeline
 from connector.sandbox.central import CentralSandbox, serve
@@ -26,7 +28,7 @@ from connector.setup import new_key
 from forms.compiler import build, sheets
 from forms.engines import convert
 from forms.tables import LANGUAGES, load
-from tests.conftest import KOBO_TOKEN, OWN_ACCOUNT, Clock, FillIn, Node, edited
+from tests.conftest import KOBO_TOKEN, OWN_ACCOUNT, Clock, FillIn, Node, edited, eventually
 from tests.engines.javarosa import fill, media_of
 from tests.people import MARKS, request
 from tests.targets import stub_espocrm, stub_primero
@@ -379,6 +381,29 @@ def test_a_phone_is_made_with_its_branch(loop: Loop) -> None:
     assert (["open"], None, []) == (seen, again, loop.states("new"))
 
 
+def test_a_running_silah_closes_the_loop_by_itself(loop: Loop) -> None:
+    """Submission, target, a change there, the phones: with the dispatcher running nobody has to do anything, and it takes
+    seconds (two minutes are promised)."""
+    loop.primero.hook = (f"{loop.url}/webhooks/targets/primero", KEY)
+    dispatcher = Dispatcher(loop.flow)
+    dispatcher.start()
+    try:
+        began = time.monotonic()
+        loop.central.submit(loop.project, loop.record)
+        eventually(lambda: loop.states() == ["open"], 60)
+        shown = time.monotonic()
+        [trace] = loop.primero.traces
+        loop.clock.forward(seconds=1)
+        loop.primero.match(trace, "00000000-0000-4000-8000-00000000abcd")
+        eventually(lambda: loop.states() == ["call_office"], 60)
+        done = time.monotonic()
+    finally:
+        dispatcher.stop()
+
+    print(f"submission to phone {shown - began:.1f} s, change at the target to phone {done - shown:.1f} s")
+    assert done - shown < 120
+
+
 def test_the_phone_says_it_in_words(tmp_path: Path) -> None:
     """Collect's engine shows one sentence for the case that was scanned, and none for a code that is not in the list."""
     path = build(FOLLOW_UP, "central", tmp_path)
@@ -499,6 +524,23 @@ def test_on_kobo_the_whole_list_is_written_at_most_once_an_hour(node: Node, fill
     assert (first, 1) == before
     assert ([("101", "open")] * 3, 2) == after
     assert 2 == _deployments(node)
+
+
+def test_on_kobo_the_loop_is_closed_too(node: Node, fill_in: FillIn, branch: str) -> None:
+    """From a phone to the list beside the form, by the webhook and the timers of a running Silah."""
+    xml = fill_in(request())
+    dispatcher = Dispatcher(node.flow)
+    dispatcher.start()
+    try:
+        began = time.monotonic()
+        node.ring(node.submit(xml))
+        eventually(lambda: _deployments(node) == 1, 60)
+        shown = time.monotonic() - began
+    finally:
+        dispatcher.stop()
+
+    print(f"submission to phone {shown:.1f} s")
+    assert [("101", "open")] == _rows(node, branch)
 
 
 def test_on_kobo_a_form_that_somebody_edits_is_not_deployed_by_us(node: Node, fill_in: FillIn, branch: str) -> None:
