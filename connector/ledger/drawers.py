@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from connector.keys import DataKey
 from connector.ledger.candidates import Place
 from connector.ledger.flow import Ledger
 from connector.ledger.schema import data_keys, filed_people, meta, submissions
@@ -87,14 +88,18 @@ class Drawers:
             return
         key = self._ledger.master.unwrap(kept.wrapped, kept.record_id)
         for role, number, facts in people:
-            hashed = array("q", sorted(self._hashed(facts)))
-            values = {
-                "submission_id": submission, "role": role, "number": number, "drawers": hashed.tobytes(),
-                "sealed": key.seal(packed(facts), _context(kept.record_id, role, number)),
-            }  # fmt: skip
-            person = connection.execute(insert(filed_people).values(values).returning(filed_people.c.id)).scalar_one()
+            hashed, sealed = self.row(key, kept.record_id, role, number, facts)
+            row = insert(filed_people).values(
+                submission_id=submission, role=role, number=number, drawers=hashed.tobytes(), sealed=sealed
+            )
+            person = connection.execute(row.returning(filed_people.c.id)).scalar_one()
             if hashed:
                 connection.execute(insert(drawer_rows), [{"drawer": one, "person": person} for one in hashed])
+
+    def row(self, key: DataKey, record_id: str, role: str, number: int, facts: PersonFacts) -> tuple[array[int], bytes]:
+        """What is kept of a person: the drawers, and the facts sealed."""
+        hashed = array("q", sorted(self._hashed(facts)))
+        return hashed, key.seal(packed(facts), _context(record_id, role, number))
 
     def search(self, facts: PersonFacts, least: float, most: int) -> list[tuple[Place, Score]]:
         """The people who score at least *least* with *facts*, the best first, at most *most* of them."""

@@ -30,11 +30,11 @@ from connector.matching.structure import named_parts
 __all__ = ["SHORT_LIST", "Found", "Index", "against", "keys_of", "packed", "the_best", "unpacked"]
 
 _BUCKETS = 1 << 20
-_MOST_POSTINGS = 60_000  # looked at for one person; the rare ones first
-_MOST_OF_ONE_KEY = 20_000
+_MOST_POSTINGS = 20_000  # looked at for one person; the rare ones first
+_MOST_OF_ONE_KEY = 6_000
 SHORT_LIST = 400
 """How many of those who share most are ordered by sex and birth; the best of them get the full score."""
-_FULLY_SCORED = 60
+_FULLY_SCORED = 100
 _YEARS_OFF = 2
 _NARROW_YEARS = 4  # an interval of birth that is wider than this is no key
 _FAR_YEARS = 6.0

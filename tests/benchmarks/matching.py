@@ -3,7 +3,7 @@
 Synthetic people alone: half of the names from the table of common names, half made up after the patterns of Arabic
 names (fa'il, fa'iil, maf'ul …), in Arabic or Latin letters, in two to four parts, with a year of birth, a sex and a
 district. Each question is a person who is filed, in another spelling, a year off. Told are the processor's seconds, as
-the machine may have other work; what a question waits for on PostgreSQL is waited time. `shares` is how many of those
+the machine may have other work; with PostgreSQL those of its processes too. `shares` is how many of those
 asked for share an opened drawer with the question, `short` how many are on the short list, `scored` how many get the
 full score, `found` how many of them score enough; `others` is how many more candidates a question has.
 """
@@ -12,17 +12,27 @@ from __future__ import annotations
 
 import random
 import resource
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import partial
 from importlib.resources import files
-from itertools import product
+from itertools import accumulate, product
 from pathlib import Path
 
+import psycopg
+from sqlalchemy import text
+
 from connector.filing import Filing, InMemory
+from connector.keys import MasterKey
+from connector.ledger.database import Database
+from connector.ledger.drawers import Drawers
+from connector.ledger.flow import Ledger
 from connector.matching import Interval, PersonFacts, score_people
+from tests import postgres
 
 QUESTIONS = 300
 LEAST = 0.5
@@ -43,7 +53,7 @@ _PATTERNS = [  # Arabic, and Latin spellings: 1 2 3 are the consonants of the ro
 
 
 def names(dice: random.Random, made_up: int) -> tuple[list[Name], list[float]]:
-    """Names with a weight: the common ones by their class, and many rare ones."""
+    """Names, and the sums of their weights: the common ones by their class, and many rare ones."""
     known: list[Name] = []
     weights: list[float] = []
     for line in files("connector.matching").joinpath("common_names.tsv").read_text("utf-8").splitlines():
@@ -56,7 +66,7 @@ def names(dice: random.Random, made_up: int) -> tuple[list[Name], list[float]]:
         *consonants, (arabic, latin) = root
         known.append(([_written(arabic, consonants, dice)], [_written(one, consonants, dice) for one in latin.split()]))
         weights.append(common / made_up)
-    return known, weights
+    return known, list(accumulate(weights))
 
 
 def _written(pattern: str, root: Sequence[tuple[str, str]], dice: random.Random) -> str:
@@ -67,7 +77,7 @@ def _written(pattern: str, root: Sequence[tuple[str, str]], dice: random.Random)
 
 
 def person(dice: random.Random, pool: tuple[list[Name], list[float]]) -> tuple[list[Name], PersonFacts]:
-    chosen = dice.choices(*pool, k=dice.choice((2, 3, 3, 4)))
+    chosen = dice.choices(pool[0], cum_weights=pool[1], k=dice.choice((2, 3, 3, 4)))
     return chosen, told(dice, chosen, dice.randrange(1950, 2022), dice.choice(("male", "female")), dice.randrange(200))
 
 
@@ -125,6 +135,68 @@ def measure(count: int) -> str:
     return f"{count:>9} people  built in {building:6.1f} s  {times}  {resident():5.0f} MB ({grown:.0f} of people)  {stages}"
 
 
+def measure_postgres(count: int) -> str:
+    """The second tier: the same rows as filing them one by one makes, loaded at once; then some are filed one by one."""
+    server = postgres.Server(durable=True)
+    try:
+        ledger = Ledger(Database(server.database()), MasterKey(secrets.token_bytes(32)), lambda: datetime.now(UTC))
+        filing, crowd = Drawers(ledger), Crowd(count)
+        begun = time.perf_counter()
+        _load(ledger, filing, crowd, count)
+        loaded = time.perf_counter() - begun
+        clock = partial(_with_server, server)
+        asked(filing, crowd, clock)  # what is asked often is in memory, as on a server that runs
+        times = asked(filing, crowd, clock)
+        begun = clock()
+        for number, one in enumerate(crowd.questions, 1):
+            filing.file(number, [("sought", 1, one.asked)])
+        each = (clock() - begun) / len(crowd.questions) * 1000
+        with ledger.database.reading() as connection:
+            size = connection.execute(text(_SIZE)).scalar_one() / 1e6
+        ledger.database.close()
+        return (
+            f"{count:>9} people  loaded in {loaded:.0f} s  filing one {each:.1f} ms  {times}  {size:.0f} MB on the disk"
+        )
+    finally:
+        server.close()
+
+
+def _with_server(server: postgres.Server) -> float:
+    """Seconds of the processor: of the whole process, and of PostgreSQL's for its connections."""
+    master = server._process.pid
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    spent = sum(int(Path(f"/proc/{one}/schedstat").read_text().split()[0]) for one in children)
+    return time.process_time() + spent / 1e9
+
+
+_SIZE = "SELECT pg_total_relation_size('drawers') + pg_total_relation_size('filed_people')"
+_SUBMISSIONS = """
+    INSERT INTO submissions (record_id, server, form_id, root_id, ord, instance_id, version, state, presence,
+        approved_version, touched, first_at, changed_at)
+    SELECT 'r' || one, 'kobo', 'tracing_request', 'r' || one, one, '', 1, 'live', 'listed', 0, 0, 0, 0
+    FROM generate_series(1, :count) AS one
+"""
+
+
+def _load(ledger: Ledger, filing: Drawers, crowd: Crowd, count: int) -> None:
+    ledger.database.write(lambda connection: connection.execute(text(_SUBMISSIONS), {"count": count}))
+    dsn = ledger.database.url.replace("postgresql+psycopg", "postgresql")
+    with psycopg.connect(dsn) as one, psycopg.connect(dsn) as two, psycopg.connect(dsn) as three:
+        keys = one.cursor().copy("COPY data_keys (record_id, wrapped, key_id) FROM STDIN")
+        people = two.cursor().copy("COPY filed_people (submission_id, role, number, drawers, sealed) FROM STDIN")
+        rows = three.cursor().copy("COPY drawers (drawer, person) FROM STDIN")
+        with keys as keys_in, people as people_in, rows as rows_in:
+            for submission, facts in crowd:
+                key, record_id = ledger.master.new_data_key(), f"r{submission}"
+                keys_in.write_row((record_id, ledger.master.wrap(key, record_id), ledger.master.key_id))
+                hashed, sealed = filing.row(key, record_id, "sought", 1, facts)
+                people_in.write_row((submission, "sought", 1, hashed.tobytes(), sealed))
+                for drawer in hashed:
+                    rows_in.write_row((drawer, submission))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE drawers, filed_people")
+
+
 def asked(filing: Filing, crowd: Crowd, clock: Callable[[], float]) -> str:
     took, found, others = [], 0, 0
     for one in crowd.questions:
@@ -165,5 +237,6 @@ def _of(seconds: list[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    for wanted in [int(one) for one in sys.argv[1:]] or [10_000, 100_000, 1_000_000]:
-        print(measure(wanted), flush=True)
+    second = "--postgres" in sys.argv
+    for wanted in [int(one) for one in sys.argv[1:] if one.isdigit()] or [10_000, 100_000, 1_000_000]:
+        print(measure_postgres(wanted) if second else measure(wanted), flush=True)
