@@ -73,11 +73,12 @@ class Approvals:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What holds of another record of the same person. Nothing of it can be read (it was erased): nothing is agreed."""
+    """What holds of another record of the same person. *erased*: nobody can say any more what it agreed to."""
 
     consent: Consent = field(default_factory=Consent)
     cautions: Cautions = field(default_factory=Cautions)
     withdrawn: frozenset[str] = frozenset()
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """It may go once somebody has released it: *for_whom* is `review`, `named_user` or `two_named_users`."""
+    """It may go once somebody has released it: *for_whom* is `review`, `named_user` or `two_named_users`; `undo` when
+    somebody must take a merge back first."""
 
     reason: str
     for_whom: str
@@ -184,14 +186,18 @@ def clear_merged(
     """`clear` for a record that people merged with others of the same person: the stricter consent of all holds (R28).
 
     It goes only if it would under the consent of every one, with the cautions of all; a no counts before a not yet.
+    When one of them was erased nothing new goes, and nobody is told to remove what they have, until a person decides.
     """
     cautions = reduce(_stricter, (one.cautions for one in merged), record.cautions)
     taken_back = approvals.withdrawn.union(*(one.withdrawn for one in merged))
     said = replace(approvals, withdrawn=taken_back)
-    consents = [record.consent, *(one.consent for one in merged)]
+    consents = [record.consent, *(one.consent for one in merged if not one.erased)]
     strict = [record.model_copy(update={"consent": consent, "cautions": cautions}) for consent in consents]
     decisions = [clear(one, policy, to, stamp, said, now) for one in strict]
-    return min(decisions, key=lambda one: (isinstance(one, Release), isinstance(one, Waiting)))
+    strictest = min(decisions, key=lambda one: (isinstance(one, Release), isinstance(one, Waiting)))
+    if any(one.erased for one in merged) and not isinstance(strictest, Withheld):
+        return Waiting("merge.erased", "undo")
+    return strictest
 
 
 def _stricter(one: Cautions, other: Cautions) -> Cautions:

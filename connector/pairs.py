@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connector.comparing import person_at, record_of
-from connector.ledger.candidates import Candidate, Candidates, Place
+from connector.ledger.candidates import DUPLICATE, Candidate, Candidates, Place, has_likely_duplicate
 from connector.ledger.flow import Case
 from connector.matching import Reason
 from connector.matching.facts import Person, is_unwanted
 from connector.pipeline import Pipeline
 
 MAY_SPEAK_UNSEEN = "supervisor"
+OPEN = ("proposed", "confirmed_by_one")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,21 @@ def sides(flow: Pipeline, one: Candidate) -> Sides | None:
 def seen(both: Sides, user: str | None) -> bool:
     """Whether *user* may see both."""
     return all(side.seen_by(user) for side in both)
+
+
+def may_be_double(flow: Pipeline, case: Case, user: str | None) -> bool:
+    """Whether *case* may have been written down twice and nobody has ruled on it, as far as *user* may know of the other."""
+    if not has_likely_duplicate(flow.ledger, case.id):
+        return False
+    pairs = [one for one in Candidates(flow.ledger).all(case.id) if one.kind == DUPLICATE and one.state in OPEN]
+    return any((both := sides(flow, one)) is not None and seen(both, user) for one in pairs)
+
+
+def confirm(flow: Pipeline, id_: str, user: str) -> str | None:
+    """`Candidates.confirm`, of people who are still told of and of whom neither wants no contact with the other."""
+    pairs = Candidates(flow.ledger)
+    one = pairs.one(id_)
+    return pairs.confirm(id_, user) if one is not None and sides(flow, one) is not None else "unknown"
 
 
 def may_speak(both: Sides | None, user: str, role: str | None) -> bool:

@@ -342,7 +342,7 @@ class Pipeline:
     def _agreed(self, case: Case) -> Merged:
         stored, withdrawn = self._stored(case), taken_back(self.ledger, case.id)
         if stored is None:
-            return Merged(withdrawn=withdrawn)
+            return Merged(withdrawn=withdrawn, erased=True)
         record = from_json(case.form_id, stored)
         return Merged(record.consent, record.cautions, withdrawn)
 

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from connector.disclosure import Release, Waiting, Withheld
 from connector.errors import TargetError
-from connector.ledger.candidates import has_likely_duplicate
 from connector.ledger.care import Care
 from connector.ledger.flow import Case
 from connector.model import JSON
+from connector.pairs import may_be_double
 from connector.pipeline import Pipeline
 from connector.targets import Foretelling
 from connector.transforms.record import INNER, Each, Part, Record, Within, fields_of, questions_of
 from forms.policy import Policy, policy
 
 
-def explain(flow: Pipeline, case: Case, target: str) -> dict[str, JSON]:
+def explain(flow: Pipeline, case: Case, target: str, who: str | None = None) -> dict[str, JSON]:
     """`state` (due, waiting, withheld), `reason`, `fields`, `attachments` (names as in the form), and `held_back`:
     question -> why, for every question that was answered and does not go. `dropped`: fields that this target's other side
     would not keep, where it can be asked (None: it did not answer). `warnings`, if there are any: codes of what
-    a person may want to look at first; they hold nothing back."""
+    *who* may want to look at first; they hold nothing back."""
     told = _explained(flow, case, target)
-    warns = has_likely_duplicate(flow.ledger, case.id)
-    return {**told, "warnings": ["matching.likely_duplicate"]} if warns else told
+    return {**told, "warnings": ["matching.likely_duplicate"]} if may_be_double(flow, case, who) else told
 
 
 def look(flow: Pipeline, case: Case, target: str, who: str) -> dict[str, JSON]:
     """`explain` for a person: what they see is somebody's data, and the audit says who looked at whose (R21)."""
-    told = explain(flow, case, target)
+    told = explain(flow, case, target, who)
     Care(flow.ledger).note("seen", who, {"what": "preview", "version": case.version}, case.record_id, target)
     return told
 

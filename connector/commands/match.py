@@ -47,13 +47,16 @@ def _list(flow: Pipeline, *, record: str | None, user: str | None, language: str
         for one in pairs.all(case.id if case else None)
         if (both := sides(flow, one)) is not None and seen(both, user)
     ]
+    left = pairs.merges_left(case.id if case else None)
     pairs.looked_at([one for one, _ in shown], user or actor())
     if json_:
-        print_json([_told(one, both, language) for one, both in shown])
+        print_json([_told(one, both, language) for one, both in shown] + [_told_left(one) for one in left])
         return
     for one, both in shown:
         click.echo("\n".join(_lines(one, both, language)))
-    if not shown:
+    for one in left:
+        click.echo(f"{one.id} {one.kind} merge.erased: one record was erased, the other waits for `silah match undo`")
+    if not shown and not left:
         click.echo("no candidates")
 
 
@@ -63,6 +66,10 @@ def _told(one: Candidate, both: Sides, language: str) -> Mapping[str, JSON]:
     reasons: list[JSON] = [{"code": code, "text": sentence(code, language)} for code in one.reasons]
     people: list[JSON] = [_person(side) for side in both]
     return {"id": one.id, "kind": one.kind, "state": one.state, "people": people, "reasons": reasons}
+
+
+def _told_left(one: Candidate) -> Mapping[str, JSON]:
+    return {"id": one.id, "kind": one.kind, "state": "merge.erased", "people": [], "reasons": []}
 
 
 def _person(side: Side) -> dict[str, JSON]:
@@ -114,9 +121,10 @@ def _is_served(flow: Pipeline) -> bool:
 @with_flow
 def confirm(flow: Pipeline, id_: str, user: str) -> None:
     """Say that they are one person; counts when a second user says so too. Asks for that user's second factor."""
+    from connector import pairs
     from connector.ledger.candidates import Candidates
 
-    _say(flow, id_, user, Candidates(flow.ledger).confirm)
+    _say(flow, id_, user, functools.partial(pairs.confirm, flow))
     one = Candidates(flow.ledger).one(id_)
     click.echo(f"{id_} is {one.state if one else 'gone'}")
 
@@ -153,12 +161,13 @@ def _say(flow: Pipeline, id_: str, user: str, verb: Callable[[str, str], str | N
 
 
 def _may_speak(flow: Pipeline, id_: str, user: str) -> bool:
+    from connector.dashboard.roles import Right, may
     from connector.ledger.candidates import Candidates
     from connector.pairs import may_speak, sides
 
     one = Candidates(flow.ledger).one(id_)
     role = next((known.role for known in _users(flow).all() if known.name == user), None)
-    return one is not None and may_speak(sides(flow, one), user, role)
+    return one is not None and may(role or "", Right.MATCH) and may_speak(sides(flow, one), user, role)
 
 
 _REFUSALS: Mapping[str, Callable[[str], Refused]] = {

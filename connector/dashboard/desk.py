@@ -20,6 +20,7 @@ from connector.ledger.referrals import ReferralLedger, ReferralRow
 from connector.ledger.sign_in import SignIn
 from connector.ledger.users import Users
 from connector.model import JSON
+from connector.pairs import OPEN, seen, sides
 from connector.pipeline import Pipeline
 from connector.referrals.exchange import Exchange
 from connector.rounds import Rounds
@@ -120,9 +121,11 @@ class Desk:
         """Consents that end soon, each with its case code."""
         return [(one, case_code(self.record(one.case))) for one in self.derived.ending(within, limit)]
 
-    def likely_duplicates(self, limit: int) -> list[Candidate]:
-        """Records that may have been written down twice and that nobody has spoken of; ids alone."""
-        return self.pairs.page(("proposed", "confirmed_by_one"), None, limit, kind=DUPLICATE)[0]
+    def likely_duplicates(self, limit: int, user: str) -> list[Candidate]:
+        """Records that may have been written down twice and that nobody has spoken of, as far as *user* may know of both;
+        ids alone."""
+        found = self.pairs.page(OPEN, None, limit, kind=DUPLICATE)[0]
+        return [one for one in found if (both := sides(self.flow, one)) is not None and seen(both, user)]
 
     def record_of(self, submission_id: int, form: str, version: int) -> Record | None:
         """None when it was erased, or damaged: the rest of a page is shown all the same."""

@@ -15,7 +15,7 @@ from connector.dashboard.blueprint import after, pages, proven
 from connector.dashboard.desk import desk
 from connector.dashboard.roles import Right
 from connector.ledger.candidates import Candidate
-from connector.pairs import Sides, may_speak, seen, sentence, sides
+from connector.pairs import Sides, confirm, may_speak, seen, sentence, sides
 
 _PAGE = 15  # each line opens two records
 _STATES = {
@@ -41,8 +41,14 @@ def matches() -> ResponseReturnValue:
     which = request.args.get("which", "open")
     found, more = desk().pairs.page(_STATES.get(which, _STATES["open"]), after(), _PAGE)
     shown = [pair for one in found if (pair := _pair(one)).sides is not None]
+    left = desk().pairs.merges_left() if which == "confirmed" and after() is None else []
     return render_template(
-        "matches.html", pairs=shown, more=more, which=which if which in _STATES else "open", tabs=tuple(_STATES)
+        "matches.html",
+        pairs=shown,
+        left=left,
+        more=more,
+        which=which if which in _STATES else "open",
+        tabs=tuple(_STATES),
     )
 
 
@@ -70,7 +76,8 @@ def match_say(id_: str, deed: str) -> ResponseReturnValue:
     _one(id_)
     if proven():
         pairs, who = desk().pairs, door.user().name
-        refused = {"confirm": pairs.confirm, "rule_out": pairs.rule_out, "undo": pairs.undo}[deed](id_, who)
+        others = {"rule_out": pairs.rule_out, "undo": pairs.undo}
+        refused = confirm(desk().flow, id_, who) if deed == "confirm" else others[deed](id_, who)
         flash("act:done" if refused is None else _REFUSED.get(refused, "act:refused"))
     return redirect(url_for("dashboard.match", id_=id_))
 

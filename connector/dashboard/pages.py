@@ -228,7 +228,7 @@ def week() -> ResponseReturnValue:
     call = {one.item.record_id: one for one in [*renew, *review] if one.safe_when or one.phone_safe or one.do_not}
     return render_template(
         "week.html", review=review, renew=renew, call=list(call.values()), referrals=at.referrals_due(PAGE),
-        ending=at.ending(_SOON, PAGE), duplicates=at.likely_duplicates(_FEW), now=at.ledger.now(),
+        ending=at.ending(_SOON, PAGE), duplicates=at.likely_duplicates(_FEW, door.user().name), now=at.ledger.now(),
         back=at.referrals.came_back(at.ledger.now() - timedelta(days=_DAYS), PAGE),
     )  # fmt: skip
 

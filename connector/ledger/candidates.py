@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from connector.ledger import audit
 from connector.ledger.audit import Entry
@@ -28,6 +28,7 @@ DUPLICATE = "duplicate"
 Paged = tuple[int, str] | None
 _CURSOR = "matched_until"
 _BATCH = 200
+_SIDES = (candidates.c.left_id, candidates.c.right_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,17 @@ class Candidates:
         end = (rows[limit - 1].strength, rows[limit - 1].id) if len(rows) > limit else None
         return [_candidate(row) for row in rows[:limit]], end
 
+    def merges_left(self, submission: int | None = None) -> list[Candidate]:
+        """Merges of which one record was erased: the other one waits until a person takes the merge back."""
+        where = (candidates.c.kind == DUPLICATE, candidates.c.state == "confirmed")
+        one_erased = or_(*(side.in_(_in_state("erased")) for side in _SIDES))
+        not_both = or_(*(side.in_(_in_state("live")) for side in _SIDES))
+        query = select(candidates).where(*where, one_erased, not_both).order_by(candidates.c.id)
+        if submission is not None:
+            query = query.where(_tells_of(submission))
+        with self._ledger.database.reading() as connection:
+            return [_candidate(row) for row in connection.execute(query)]
+
     def one(self, id_: str) -> Candidate | None:
         with self._ledger.database.reading() as connection:
             row = connection.execute(select(candidates).where(candidates.c.id == id_)).first()
@@ -274,8 +286,12 @@ def _tells_of(submission: int) -> ColumnElement[bool]:
 
 
 def _both_live() -> Iterator[ColumnElement[bool]]:
-    for side in (candidates.c.left_id, candidates.c.right_id):
-        yield side.in_(select(submissions.c.id).where(submissions.c.state == "live"))
+    for side in _SIDES:
+        yield side.in_(_in_state("live"))
+
+
+def _in_state(state: str) -> Select[tuple[int]]:
+    return select(submissions.c.id).where(submissions.c.state == state)
 
 
 def _pairs(connection: Connection, submission: int, *states: str) -> set[str]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from connector import comparing
+from connector import comparing, pairs
 from connector.cli import main
 from connector.comparing import Comparing, Watch
 from connector.disclosure import Approvals, Merged, Release, Stamp, clear, clear_merged
@@ -248,12 +248,52 @@ def test_merged_duplicates_keep_the_stricter_consent_until_undone(desk: Desk) ->
 
 
 def test_a_merge_with_who_was_erased_opens_nothing(desk: Desk) -> None:
-    """Nobody can say any more what the other agreed to: held back until a person undoes the merge."""
+    """Nobody can say any more what the other agreed to: it waits, in the queue and in the list, until a person undoes the
+    merge; then it goes by its own consent."""
     first, again = _duplicates(desk)
-    _confirmed(desk, desk.one("duplicate"))
+    one = desk.one("duplicate")
+    _confirmed(desk, one)
+    assert [] == desk.pairs.merges_left()
     erase(desk.node.flow, again, "test")
     desk.node.dispatch()
-    assert [] == [one for one in desk.node.received() if one["id"] == first.record_id]
+    assert [] == [sent for sent in desk.node.received() if sent["id"] == first.record_id]
+    assert ("waiting", "merge.erased") in desk.node.states()
+    assert [one.id] == [left.id for left in desk.pairs.merges_left(first.id)]
+    assert None is desk.pairs.undo(one.id, "amal")
+    desk.node.dispatch()
+    assert [first.record_id] == [sent["id"] for sent in desk.node.received() if sent["action"] == "upsert"]
+    assert [] == desk.pairs.merges_left()
+
+
+def test_who_holds_one_of_two_merged_is_not_told_to_remove_it_by_an_erasure(desk: Desk) -> None:
+    """A person decides that: what was delivered of the other stays, also when it is edited."""
+    first, again = _duplicates(desk)
+    desk.node.dispatch()
+    _confirmed(desk, desk.one("duplicate"))
+    erase(desk.node.flow, again, "test")
+    desk.keep("tracing_request", "request", {**REQUEST, "enq_phone": "+96170555555"}, version="2")
+    desk.node.dispatch()
+    told = [(sent["id"], sent["action"]) for sent in desk.node.received()]
+    assert {(first.record_id, "upsert"), (again.record_id, "upsert"), (again.record_id, "withdraw")} == set(told)
+
+
+def test_nobody_confirms_against_a_wish(desk: Desk) -> None:
+    """A child says afterwards who shall not come: the second word on that pair is refused as if there were no pair."""
+    desk.keep("tracing_request", "request", REQUEST)
+    desk.keep("child_registration", "child", CHILD)
+    one = desk.one("found")
+    assert None is pairs.confirm(desk.node.flow, one.id, "amal")
+    desk.keep("child_registration", "child", {**CHILD, "does_not_want_contact_with": "my aunt Salma"}, version="2")
+    assert "unknown" == pairs.confirm(desk.node.flow, one.id, "bassam")
+    assert "confirmed_by_one" == desk.one("found").state
+
+
+def test_a_restricted_duplicate_warns_its_own_case_worker_alone(desk: Desk) -> None:
+    """Others do not see that somebody else looks for the same person."""
+    first, _ = _duplicates(desk, search_not_there="HIDDEN-PLACE")
+    assert "warnings" not in explain(desk.node.flow, first, "national")
+    assert "warnings" not in explain(desk.node.flow, first, "national", "amal")
+    assert ["matching.likely_duplicate"] == explain(desk.node.flow, first, "national", "V-07")["warnings"]
 
 
 _CODES = st.frozensets(st.sampled_from(["TR-RC", "SY-RC", "unicef", "icrc"]), max_size=3)
@@ -380,6 +420,7 @@ def _silah(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Silah:
         ("bassam", "case_worker"),
         ("V-07", "case_worker"),
         ("dana", "supervisor"),
+        ("dpo", "dpo"),
     ):
         secrets[name] = users.add(name, role, "test").partition("secret=")[2].partition("&")[0]
 
@@ -425,6 +466,27 @@ def test_confirming_asks_for_two_second_factors(desk: Desk, silah: Silah) -> Non
     assert 0 == silah(["match", "undo", one], "amal")[0]
     assert 0 == silah(["match", "rule-out", one], "amal")[0]
     assert 1 == silah(["match", "confirm", "mt_none"], "amal")[0]
+
+
+def test_who_does_not_work_on_cases_says_nothing_of_a_match(desk: Desk, silah: Silah) -> None:
+    """A data protection officer has a second factor too, and no word on who is whom."""
+    desk.keep("tracing_request", "request", REQUEST)
+    desk.keep("child_registration", "child", CHILD)
+    one = desk.one("found").id
+    assert [1, 1] == [silah(["match", deed, one], "dpo")[0] for deed in ("confirm", "rule-out")]
+    assert "proposed" == desk.one("found").state
+
+
+def test_a_merge_with_an_erased_record_is_in_the_list(desk: Desk, silah: Silah) -> None:
+    """So that somebody finds what to take back."""
+    _, again = _duplicates(desk)
+    one = desk.one("duplicate")
+    _confirmed(desk, one)
+    erase(desk.node.flow, again, "test")
+    assert f"{one.id} duplicate merge.erased" in silah(["match"])[1]
+    [told] = json.loads(silah(["match", "--json"])[1])
+    assert ("merge.erased", []) == (told["state"], told["people"])
+    assert 0 == silah(["match", "undo", one.id], "amal")[0]
 
 
 def test_who_is_restricted_is_seen_by_their_own_case_worker_alone(desk: Desk, silah: Silah) -> None:
