@@ -21,12 +21,13 @@ from connector.ledger.candidates import Place
 from connector.ledger.flow import Ledger
 from connector.ledger.schema import data_keys, filed_people, meta, submissions
 from connector.ledger.schema import drawers as drawer_rows
-from connector.matching.index import SHORT_LIST, against, keys_of, packed, the_best, unpacked
+from connector.matching.index import against, keys_of, packed, the_best, unpacked
 from connector.matching.people import PersonFacts, Score
 
 _UNTIL = "filed_until"
 _MOST_OF_ONE_DRAWER = 4_000
 _MOST_ROWS = 20_000  # looked at for one question, the rarest drawers first
+_MOST_OPENED = 200  # of those who share most: unsealed, and ordered by sex and birth
 _NOTHING_FILED = "-1:0"
 
 # LIMIT inside keeps the planner at the index whatever it believes of the table: a question reads few rows.
@@ -121,7 +122,7 @@ class Drawers:
         everybody = connection.execute(select(func.max(filed_people.c.id))).scalar() or 0  # nearly: a count reads all
         told = {
             "asked": asked, "everybody": everybody, "most_of_one": _MOST_OF_ONE_DRAWER, "most": _MOST_ROWS,
-            "short_list": SHORT_LIST,
+            "short_list": _MOST_OPENED,
         }  # fmt: skip
         return connection.execute(_SHORT_LIST, told).all()
 

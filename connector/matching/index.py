@@ -1,7 +1,7 @@
 """Candidates for one person out of many: a small list that surely holds the likely ones, then the full score.
 
 A person is found by what a skeleton of sounds leaves of each part of the name, the same for both scripts: two parts
-together, one part with a year of birth, one part alone. The rarer what two people share, the more it counts; sex and
+together, one part with a year of birth or with a district, one part alone. The rarer what two people share, the more it counts; sex and
 birth only reorder. `keys_of`, `packed` and `the_best` are the same for both tiers: `Index` keeps people in memory
 alone, compactly (numbers in arrays, text in one buffer, no object a person or a key); `connector/ledger/drawers.py`
 keeps them in PostgreSQL, the keys blind and the rest sealed.
@@ -27,16 +27,16 @@ from connector.matching.people import Interval, PersonFacts, Score, score_people
 from connector.matching.sounds import skeleton_of
 from connector.matching.structure import named_parts
 
-__all__ = ["SHORT_LIST", "Found", "Index", "against", "keys_of", "packed", "the_best", "unpacked"]
+__all__ = ["Found", "Index", "against", "keys_of", "packed", "the_best", "unpacked"]
 
 _BUCKETS = 1 << 20
 _MOST_POSTINGS = 20_000  # looked at for one person; the rare ones first
 _MOST_OF_ONE_KEY = 6_000
-SHORT_LIST = 400
-"""How many of those who share most are ordered by sex and birth; the best of them get the full score."""
-_FULLY_SCORED = 100
+_SHORT_LIST = 1_000  # of those who share most: ordered by sex and birth before the full score
+_FULLY_SCORED = 60
 _YEARS_OFF = 2
 _NARROW_YEARS = 4  # an interval of birth that is wider than this is no key
+_A_DISTRICT = 3  # levels of p-codes; a whole province or country is no key
 _FAR_YEARS = 6.0
 _A_YEAR = 0.8  # said against by a year between births (nats)
 _OTHER_SEX = 3.0
@@ -87,6 +87,7 @@ def _written_keys(facts: PersonFacts, years: Iterable[int]) -> set[str]:
         alone = {sound for part in parts for sound in part}
         keys |= alone
         keys.update(f"{sound}@{year}" for sound in alone for year in told)
+        keys.update(f"{sound}#{place[-1]}" for sound in alone for place in facts.places if len(place) >= _A_DISTRICT)
     return keys
 
 
@@ -190,7 +191,7 @@ class Index:
 
     def likely(self, facts: PersonFacts) -> Iterator[tuple[int, PersonFacts]]:
         """The short list: those who share most, ordered by what sex and birth say beside that."""
-        sharing = nlargest(SHORT_LIST, self._shared(facts).items(), key=itemgetter(1))
+        sharing = nlargest(_SHORT_LIST, self._shared(facts).items(), key=itemgetter(1))
         for _, person in sorted((self._against(person, facts) - shared, person) for person, shared in sharing):
             known = self.facts(person)
             if known is not None:

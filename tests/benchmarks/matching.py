@@ -2,10 +2,11 @@
 
 Synthetic people alone: half of the names from the table of common names, half made up after the patterns of Arabic
 names (fa'il, fa'iil, maf'ul …), in Arabic or Latin letters, in two to four parts, with a year of birth, a sex and a
-district. Each question is a person who is filed, in another spelling, a year off. Told are the processor's seconds, as
-the machine may have other work; with PostgreSQL those of its processes too. `shares` is how many of those
-asked for share an opened drawer with the question, `short` how many are on the short list, `scored` how many get the
-full score, `found` how many of them score enough; `others` is how many more candidates a question has.
+district. Each question is a person who is filed, in another spelling, up to a year off, two of ten from another district.
+Told are the processor's seconds, as the machine may have other work; with PostgreSQL those of its processes too.
+`shares` is how many of those asked for share an opened drawer with the question, `short` how many are on the short
+list, `scored` how many get the full score, `found` how many of them score enough; `others` is how many more candidates
+a question has.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from tests import postgres
 QUESTIONS = 300
 LEAST = 0.5
 _MOST = 60
+_SAME_DISTRICT = 0.8
 Name = tuple[Sequence[str], Sequence[str]]  # spellings in Arabic, in Latin letters
 _CONSONANTS = [
     ("ب", "b"), ("ت", "t"), ("ج", "j dj g"), ("ح", "h"), ("خ", "kh"), ("د", "d"), ("ر", "r"), ("ز", "z"), ("س", "s ss"),
@@ -93,7 +95,8 @@ def retold(dice: random.Random, chosen: list[Name], facts: PersonFacts) -> Perso
     assert facts.birth is not None
     assert facts.sex is not None
     year = facts.birth.earliest.year + dice.randint(-1, 1)
-    return told(dice, chosen, year, facts.sex, int(facts.places[0][2][2:]))
+    district = int(facts.places[0][2][2:]) if dice.random() < _SAME_DISTRICT else dice.randrange(200)
+    return told(dice, chosen, year, facts.sex, district)
 
 
 @dataclass(frozen=True)
