@@ -25,13 +25,13 @@ _OPENS_WORD = _VOWELS | {"h", "ا", "ع", "ي", "و", "j", "ه"}
 _CLOSES_WORD = _VOWELS | {"h", "ا", "ه", "ي", "و", "t", "s", "d"}
 _FIRM_CONSONANTS = {
     "p": "bpfvبپفڤ",
-    "t": "tdتدطضذ",
-    "k": "kqgcxszjقكگغخجسشصزژچظث",
+    "t": "tdتدطضذ6",  # the digits are those of Arabizi: 5 is خ, 6 ط, 8 ق, 9 ص; 2, 3, 7 are ء, ع, ح
+    "k": "kqgcxszjقكگغخجسشصزژچظث589",
     "m": "mم",
     "n": "nن",
     "l": "lل",
     "r": "rر",
-    "": "aeiouwyhاويهعح'",
+    "": "aeiouwyhاويهعح'237",
 }
 _CLASSES = {ord(letter): name for name, letters in _FIRM_CONSONANTS.items() for letter in letters}
 

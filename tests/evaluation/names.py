@@ -23,7 +23,8 @@ from pathlib import Path
 from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 
-from connector.matching import names, score_names, structure, words
+from connector.matching import PersonFacts, names, score_names, structure, words
+from connector.matching.index import keys_of
 from tests.evaluation.names_data import SAMPLE, Spelling, by_key, fingerprint, folder, google, is_held_out, wikidata
 from tests.evaluation.names_pairs import SEMITIC_LETTERS, Pair, PairSet, Writers, build
 from tests.evaluation.people_pairs import recall_of_people
@@ -93,6 +94,12 @@ def print_table(sets: list[PairSet], scorer: Scorer) -> None:
                 low, high = interval(same, others, rate)
                 cells.append(f"{recall(same, others, rate):7.3f} [{low:.3f} {high:.3f}]")
         print(f"{pairs.name:28s}" + "".join(f"{cell:>22s}" for cell in cells))
+
+
+def share_a_drawer(pairs: list[Pair]) -> float:
+    """Share of the pairs of one person of which a search for the one would meet the other, by the name alone."""
+    keys = [[keys_of(PersonFacts(names=(name,))) for name in pair] for pair in pairs]
+    return sum(not left.isdisjoint(right) for left, right in keys) / len(pairs)
 
 
 @contextmanager
@@ -202,6 +209,9 @@ def main() -> None:
     print_table(sets, score_names)
     print("\nthe same for token_sort_ratio, to compare")
     print_table(sets[:1], lambda one, other: fuzz.token_sort_ratio(one.lower(), other.lower()))
+    print("\nshare of pairs of one person in one drawer of the index, by name alone")
+    for pairs in sets:
+        print(f"{pairs.name:28s}{share_a_drawer(pairs.same):7.3f}")
     print("\nablation: recall at 1 % against random / hard negatives; area on hard cases")
     print(
         "".join(f"{pairs.name:>46s}"[-46 if at == 0 else -18 :] for at, pairs in enumerate(sets[:2])) + "  hard cases"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +130,12 @@ def test_the_table_holds_probabilities() -> None:
     """m of all levels of a fact add up to 1: every record of one person is at one of them."""
     totals = {fact: round(sum(level.m for level in levels), 6) for fact, levels in LEVELS.items()}
     assert dict.fromkeys(LEVELS, 1.0) == totals
+
+
+def test_the_page_shows_the_whole_table() -> None:
+    """docs/matching.md has every level with its m, its u and its weight."""
+    page = (Path(__file__).parents[2] / "docs" / "matching.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    shown = [(row[0], float(row[2]), float(row[3]), row[4]) for row in rows if row[0] in LEVELS and len(row) == 5]
+    levels = [(fact, one.m, one.u, f"{one.weight:+.1f}") for fact, told in LEVELS.items() for one in told]
+    assert levels == shown
