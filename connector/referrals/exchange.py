@@ -236,7 +236,7 @@ class Exchange:
         if answer.status in {_REFUSED, _TOO_LARGE}:
             return self.reports.park(due, _their_code(answer))
         if answer.status not in {_KEPT, _KNOWN}:
-            return self.reports.later(due, f"partner.http_{answer.status}", self._delay(due.attempts))
+            return self.reports.later(due, _their_code(answer), self._delay(due.attempts))
         if self._signed_for(partner, due.id, answer) is None:
             return self.reports.later(due, "partner.not_acknowledged", self._delay(due.attempts))
         return self.reports.sent(due, partner)
@@ -273,7 +273,7 @@ class Exchange:
             self.referrals.park(outgoing, _their_code(answer))
             return "parked"
         if answer.status not in {_KEPT, _KNOWN}:
-            return self._later(outgoing, f"partner.http_{answer.status}")
+            return self._later(outgoing, _their_code(answer))
         at = self._signed_for(partner, outgoing.id, answer)
         if at is None:
             return self._later(outgoing, "partner.not_acknowledged")

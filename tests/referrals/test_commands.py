@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyotp
+import pyrage
 import pytest
 from click.testing import CliRunner
 
 from connector.cli import main
+from connector.ledger.users import Users
 from connector.setup import new_key
 from tests.referrals.nodes import CANARIES, Machine, Pair, configuration_text, draft
 
@@ -214,3 +217,69 @@ def test_tables_tell_no_identity(desk: Desk, other: Desk, pair: Pair) -> None:
 
     assert one in shown
     assert not any(word in shown for word in CANARIES.values())
+
+
+def test_the_desk_without_a_dashboard(desk: Desk, other: Desk, pair: Pair) -> None:
+    """A joint case, its notes and its paper; a partner by hand, its link; counts of a month; services delivered before."""
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    desk.run("partner", "by-hand", "aman", "--key", key, "--folder", "out", "--language", "ar")
+    desk.run("partner", "by-hand", "aman", "--key", "no key", "--folder", "out", status=1)
+    written = draft("", datetime.now(UTC))
+    yes = {name: written["consent"][name] for name in ("given", "expires")}
+    parties = [
+        {"partner": name, "services_requested": ["housing"], "tell": ["name"], "consent": yes}
+        for name in ("shelter", "aman")
+    ]
+    common = {key: written[key] for key in written if key not in {"services_requested", "reason_code", "consent"}}
+    rows = desk.json("referral", "joint", desk.file("joint.json", {**common, "parties": parties}))
+    assert [("shelter", "requested"), ("aman", "requested")] == [(row["partner"], row["state"]) for row in rows]
+    code, by_hand = rows[0]["case_code"], rows[1]["id"]
+    pair.settle()
+
+    assert "nobody else reads it" in desk.run("referral", "note", code, desk.file("note.json", {"text": "ours alone"}))
+    [note] = desk.json("referral", "notes", code)
+    assert ("own", [], "ours alone") == (note["origin"], note["readers"], note["text"])
+    paper = desk.run("referral", "paper", code, "--language", "fa")
+    assert 'dir="rtl"' in paper
+    assert [] == [word for word in (*CANARIES.values(), "ours alone") if word in paper]
+
+    link = desk.json("referral", "link", by_hand)
+    assert link["url"].startswith("https://police.example.org/answer/")
+    assert link["code"] not in link["url"]
+    desk.run("referral", "link", rows[0]["id"], status=1)
+
+    said = desk.run("partner", "report", "shelter", "--month", "2020-01")
+    assert said.startswith("0 counts of 2020-01")
+    desk.run("partner", "report", "aman", "--month", "2020-01", status=1)
+    [report] = desk.json("partner", "reports")
+    assert ("shelter", "out", "2020-01", "due") == tuple(
+        report[key] for key in ("partner", "direction", "period", "state")
+    )
+    assert [] == other.json("partner", "reports")
+
+    table = desk.folder / "done.csv"
+    table.write_text("id,day,branch,service\n1,2020-01-05,501,housing\n", encoding="utf-8")
+    assert "1 services were counted" in desk.run("referral", "services", "delivered", str(table))
+
+
+def test_a_referral_to_authorities_by_command(desk: Desk, pair: Pair) -> None:
+    """It stays a draft; a wrong second factor, a role that may not and the same user twice do not release it."""
+    exported = desk.file("shelter.json", json.loads(pair.receiver.exchange.export().model_dump_json()))
+    desk.run("partner", "add", exported, "--name", "shelter", "--recipient", "authorities")
+    written = draft("shelter", datetime.now(UTC), purpose="protection_order", risk_explained=True)
+    id_ = desk.json("referral", "new", desk.file("one.json", written), "--to", "shelter")["id"]
+    users = Users(pair.sender.flow.ledger.database, pair.sender.flow.ledger.master, pair.sender.flow.ledger.now)
+    roles = {"amal": "case_worker", "yusuf": "supervisor", "clerk": "admin"}
+    secrets = {
+        name: users.add(name, role, "test").partition("secret=")[2].partition("&")[0] for name, role in roles.items()
+    }
+
+    def release(name: str, code: str | None = None) -> tuple[int, str]:
+        typed = (code or pyotp.TOTP(secrets[name]).now()) + "\n"
+        words = ["--config", str(desk.folder / "silah.toml"), "referral", "release", id_, "--as", name]
+        done = CliRunner().invoke(main, words, input=typed)
+        return done.exit_code, pair.sender.state(id_)
+
+    assert [(1, "draft"), (1, "draft"), (0, "draft"), (1, "draft"), (0, "requested")] == [
+        release("amal", "000000"), release("clerk"), release("amal"), release("amal"), release("yusuf"),
+    ]  # fmt: skip

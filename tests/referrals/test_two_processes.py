@@ -67,7 +67,7 @@ def test_a_clock_that_is_wrong_stops_messages_until_it_is_right(nodes: tuple[Nod
     shelter.start()
     police.start(skew=7 * 60)
     one = new(police)
-    until(lambda: any(stuck.error == "partner.http_401" for stuck in police.desk.referrals.show(one).unsent))
+    until(lambda: any(stuck.error == "partner.stale" for stuck in police.desk.referrals.show(one).unsent))
     before = shelter.states()
     police.stop()
     police.start()
