@@ -58,6 +58,7 @@ fuzz: install-test  ## bytes that nobody foresaw, a minute for each place where 
 
 bench: install-test  ## the speed table of docs/performance.md, on both tiers
 	$(BIN)/python -m tests.benchmarks.speed
+	$(BIN)/python -m tests.benchmarks.overload
 
 soak: install-test  ## 200 rounds of kill -9 under load; 1 000 referrals through outages, replays and wrong clocks
 	SILAH_TEST_ROUNDS=200 $(BIN)/pytest -q -rP tests/flow/test_crashes.py

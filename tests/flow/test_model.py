@@ -13,12 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select
 
 from connector import config as configuration
 from connector.attachments import Attachments
@@ -27,6 +37,7 @@ from connector.errors import NotASubmission, ServerError, TargetError
 from connector.keys import MasterKey
 from connector.ledger.database import Database
 from connector.ledger.flow import Ledger
+from connector.ledger.schema import deliveries, submissions
 from connector.model import JSON, Action, AttachmentRef, Bell, Listed, Receipt, Review, Submission
 from connector.pipeline import Pipeline
 from connector.servers import Rights
@@ -38,6 +49,8 @@ from tests.engines.javarosa import record_to_kobo_json
 from tests.people import request
 
 OWN = "silah"
+# (state, presence, parked, review, version up to 3, newest delivery of each target as (target, action, state))
+_State = tuple[str, str, bool, str | None, int, tuple[tuple[str, str, str], ...]]
 
 
 @dataclass
@@ -121,6 +134,8 @@ class Flow(RuleBasedStateMachine):
     """One node, one form, an own society and a partner that needs a person's release."""
 
     template: Submission
+    seen: ClassVar[set[_State]] = set()
+    steps: ClassVar[set[tuple[_State, _State]]] = set()
     roots = Bundle("roots")
 
     def __init__(self) -> None:
@@ -132,6 +147,10 @@ class Flow(RuleBasedStateMachine):
         self.holders = {"national": Holder("national"), "partner": Holder("partner")}
         self.consent: dict[str, bool] = {}
         self.told_no: set[str] = set()
+        self.paused: set[str] = set()
+        self.states: dict[int, _State] = {}
+        self.ended: dict[str, str] = {}
+        self.replayed = False
         self.pipeline = self._start()
 
     def _start(self) -> Pipeline:
@@ -161,6 +180,14 @@ class Flow(RuleBasedStateMachine):
         return Pipeline(config, ledger, servers, self.holders, Attachments(config, ledger, servers))  # type: ignore[arg-type]
 
     # What people and machines do
+
+    @initialize(target=roots)
+    def begin(self) -> MultipleResults[str]:
+        """Every life begins with one who is willing and one who is not, known and due: Hypothesis leaves whole rules out
+        of a life, and one without a submission shows nothing."""
+        known = [self.submit(willing) for willing in (True, False)]
+        self.pull(accept_gone=False, full=False)
+        return multiple(*known)
 
     @rule(target=roots, willing=st.booleans())
     def submit(self, willing: bool) -> str:
@@ -230,6 +257,20 @@ class Flow(RuleBasedStateMachine):
     @rule(at=st.sampled_from(["national", "partner"]), paused=st.booleans())
     def pause(self, at: str, paused: bool) -> None:
         self.pipeline.ledger.pause(at, "model", "model", paused=paused)
+        self.paused = self.paused | {at} if paused else self.paused - {at}
+
+    @rule(user=st.sampled_from(["amal", "omar"]))
+    def release(self, user: str) -> None:
+        """A named user lets go what waits."""
+        for row in self.pipeline.ledger.queue(["waiting"]):
+            self.pipeline.ledger.release(row.id, user)
+
+    @rule()
+    def discard(self) -> None:
+        """Somebody gives the oldest parked delivery up; until it is replayed it is neither sent nor open."""
+        for row in self.pipeline.ledger.queue(["parked"])[:1]:
+            if row.target:
+                self.pipeline.ledger.discard(row.id, "model", "model")
 
     # What Silah does
 
@@ -256,6 +297,7 @@ class Flow(RuleBasedStateMachine):
                 before = len(holder.sent)
                 held = self._held(due.root_id)
                 self.pipeline.attempt(due)
+                assert target not in self.paused or len(holder.sent) == before, "sent to a paused target"
                 for _, record, _, action in holder.sent[before:]:
                     if action is Action.UPSERT:
                         assert record not in self.told_no, "sent after it was withdrawn"
@@ -267,6 +309,7 @@ class Flow(RuleBasedStateMachine):
 
     @rule()
     def replay_everything(self) -> None:
+        self.replayed = True
         for row in self.pipeline.ledger.queue():
             if row.target:
                 self.pipeline.ledger.replay(row.id, "model")
@@ -296,6 +339,41 @@ class Flow(RuleBasedStateMachine):
                 newest[record] = version
 
     @invariant()
+    def what_has_ended_stays(self) -> None:
+        """A delivery that is delivered or given up is begun again by a replay alone, a superseded one by nothing."""
+        rows = self._deliveries()
+        now = {row.id: row.state for row in rows}
+        for one, state in self.ended.items():
+            begun_again = {"due"} if self.replayed and state != "superseded" else set()
+            assert now[one] in {state} | begun_again, (state, now[one])
+        self.ended = {row.id: row.state for row in rows if row.state in {"delivered", "discarded", "superseded"}}
+        self.replayed = False
+
+    @invariant()
+    def states_are_counted(self) -> None:
+        """How much of the machine these lives go through: of each submission how it stands, and its newest delivery."""
+        newest: dict[int, dict[str, tuple[str, str]]] = {}
+        for row in self._deliveries():
+            newest.setdefault(row.submission_id, {})[row.target] = (row.action, row.state)
+        with self.pipeline.ledger.database.reading() as connection:
+            cases = connection.execute(select(submissions)).all()
+        for case in cases:
+            there = newest.get(case.id, {})
+            state: _State = (
+                case.state, case.presence, case.parked is not None, case.review_state, min(case.version, 3),
+                tuple(sorted((target, *told) for target, told in there.items())),
+            )  # fmt: skip
+            before = self.states.get(case.id)
+            self.seen.add(state)
+            if before is not None and before != state:
+                self.steps.add((before, state))
+            self.states[case.id] = state
+
+    def _deliveries(self) -> Sequence[Any]:
+        with self.pipeline.ledger.database.reading() as connection:
+            return connection.execute(select(deliveries).order_by(deliveries.c.made_at, deliveries.c.version)).all()
+
+    @invariant()
     def at_most_one_is_open(self) -> None:
         """For one submission and target at most one delivery is open."""
         open_ = [
@@ -323,6 +401,7 @@ class Flow(RuleBasedStateMachine):
         for target, holder in self.holders.items():
             holder.mood = "well"
             self.pipeline.ledger.pause(target, "", "model", paused=False)
+        self.paused = set()
         self.pull(accept_gone=True, full=False)
         self.replay_everything()
         for _ in range(5):
@@ -366,4 +445,7 @@ def test_the_promises_hold_in_any_order(machine: type[Flow]) -> None:
             suppress_health_check=list(HealthCheck),
             derandomize=rounds == 25,
         ),
+    )
+    print(
+        f"{rounds} lives of 40 steps: {len(machine.seen)} states of a submission, {len(machine.steps)} steps between them"
     )
