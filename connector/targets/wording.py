@@ -129,7 +129,8 @@ class Wording:
         if own is not Calendar.GREGORIAN and days.known:
             text = f"{text} ({dates.show(days, own, self.language)})"
         age = said.get("age")
-        extra = [f"{self.word('age')} {age}" if age is not None else "", str(said.get("said") or "")]
+        years = str(age).translate(dates.PERSIAN_DIGITS) if self.language == "fa" else str(age)  # as the days beside it
+        extra = [f"{self.word('age')} {years}" if age is not None else "", str(said.get("said") or "")]
         return BETWEEN.join(part for part in (text, *extra) if part)
 
 

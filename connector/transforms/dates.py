@@ -446,7 +446,7 @@ _FROM_DAY_TO_DAY: dict[Language, str] = {
     "fr": "du {} au {}",
 }
 _FROM_YEAR_TO_YEAR: dict[Language, str] = _FROM_DAY_TO_DAY | {"fr": "de {} à {}"}
-_PERSIAN_DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+PERSIAN_DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 
 
 def show(value: date | Interval, calendar: Calendar, language: Language, region: Region = "everywhere") -> str:
@@ -477,7 +477,7 @@ class _Script:
     def span(self, earliest: date, latest: date) -> str:
         text = self._numbers_and_months(earliest, latest)
         if self.language in {"fa", "prs"}:
-            text = text.translate(_PERSIAN_DIGITS)
+            text = text.translate(PERSIAN_DIGITS)
         if named := _CALENDAR_WORDS.get((self.calendar, self.language)):
             text = f"{text} {named}"
         by_rule = self.calendar is Calendar.HIJRI and not _UMM_AL_QURA[0] <= earliest <= latest <= _UMM_AL_QURA[1]

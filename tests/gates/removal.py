@@ -97,6 +97,18 @@ GATES = (
         "synced before it is answered", "connector/ledger/database.py", '"synchronous=FULL"', '"synchronous=OFF"',
         "tests/flow/test_power_cut.py",
     ),
+    Gate(
+        "a callback's secret", "connector/targets/callbacks.py", "    if not any(_same(one, secret)",
+        "    if False and not any(_same(one, secret)", "tests/targets/test_way_back.py",
+    ),
+    Gate(
+        "a phone's own branch alone", "connector/servers/central_lists.py", "        if held.filter != FILTER:",
+        "        if False:", "tests/targets/test_way_back.py",
+    ),
+    Gate(
+        "a phone is told codes alone", "connector/disclosure.py", "isinstance(code, str) and is_case_code(code)",
+        "isinstance(code, str)", "tests/targets/test_way_back.py",
+    ),
     Gate("one alert an hour", "connector/alerts.py", "    if before is None:", "    if True:", "tests/flow/test_alerts.py"),
     Gate(
         "mail over TLS", "connector/mail.py", "        server.starttls(context=trust)", "        server.ehlo()",

@@ -100,3 +100,11 @@ def test_the_stylesheet_travels_with_the_product() -> None:
 
     assert '"targets/*.css"' in project.read_text(encoding="utf-8")
     assert '"targets/*.csv"' in project.read_text(encoding="utf-8")
+
+
+def test_a_persian_page_has_one_kind_of_digits_in_a_date() -> None:
+    """The age stands beside the days it means, in the same digits."""
+    page = case_file(release(), "fa").decode()
+
+    assert "سن ۳۴" in page
+    assert "سن 34" not in page
