@@ -19,7 +19,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from connector.errors import Refused
 from connector.model import Recipient
 from connector.papers.page import Language, has_word, html, word
-from forms.policy import Policy, as_written, policy_in
+from forms.policy import Keep, Policy, as_written, policy_in
 from forms.tables import FORMS, FormDefinition, load
 from forms.translations import texts_of
 
@@ -51,12 +51,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTable:
-    """One form's policy. *changes* is None when there was nothing to compare with."""
+    """One form's policy. *keep*: class as the policy writes it -> how long it stays. *changes* is None when there was nothing to compare with."""
 
     form_id: str
     title: str
     purpose: str
     lines: tuple[Line, ...]
+    keep: Mapping[str, Keep]
     changes: tuple[Change, ...] | None = None
 
 
@@ -72,7 +73,7 @@ def table_of(form_id: str, language: Language, against: Path | None = None, root
     form, now = load(form_id, root), as_written(form_id, root)
     lines = tuple(_lines(form, now, language))
     changes = tuple(changes_between(_earlier(against, form_id), now)) if against else None
-    return PolicyTable(form_id, form.title(language), now.purpose, lines, changes)
+    return PolicyTable(form_id, form.title(language), now.purpose, lines, now.keep, changes)
 
 
 def changes_between(before: Policy, now: Policy) -> Iterator[Change]:
@@ -83,8 +84,14 @@ def changes_between(before: Policy, now: Policy) -> Iterator[Change]:
             yield Change(question, "added" if question in now.line_of else "removed")
         elif before.class_of[question] != now.class_of[question]:
             yield Change(question, "class_changed", before.class_of[question])
+        if _stays(before, question) != _stays(now, question):
+            yield Change(question, "keep_changed")
         yield from (Change(question, "gains", one) for one in _ordered(has - had))
         yield from (Change(question, "loses", one) for one in _ordered(had - has))
+
+
+def _stays(rules: Policy, question: str) -> Keep | None:
+    return rules.keep.get(rules.line_of.get(question, ""))
 
 
 def _earlier(against: Path, form_id: str) -> Policy:
@@ -123,6 +130,8 @@ def as_html(tables: Sequence[PolicyTable], language: Language) -> str:
 def _form(one: PolicyTable, language: Language) -> Iterator[str]:
     purpose = f"{word('table.purpose', language)}: {_said('purpose', one.purpose, language)}"
     yield f"<h2>{escape(one.title)} <code>{escape(one.form_id)}</code></h2>\n<p>{escape(purpose)}</p>\n"
+    for line, keep in one.keep.items():
+        yield f"<p>{escape(_kept(line, keep, language))}</p>\n"
     if one.changes is not None:
         yield f"<h3>{escape(word('table.changes', language))}</h3>\n"
         lines = [
@@ -194,7 +203,7 @@ def as_rows(one: PolicyTable, language: Language) -> list[list[str]]:
 
 
 def as_json(one: PolicyTable) -> Mapping[str, object]:
-    """`form`, `purpose`, `questions` (question, label, class or null, recipients), `changes` (or null)."""
+    """`form`, `purpose`, `questions` (question, label, class or null, recipients), `keep`, `changes` (or null)."""
     questions = [
         {
             "question": line.question,
@@ -207,12 +216,18 @@ def as_json(one: PolicyTable) -> Mapping[str, object]:
     changes = None
     if one.changes is not None:
         changes = [{"question": change.question, "change": change.kind, "what": change.what} for change in one.changes]
-    return {"form": one.form_id, "purpose": one.purpose, "questions": questions, "changes": changes}
+    keep = {line: {"days": time.days, "after": time.after} for line, time in one.keep.items()}
+    return {"form": one.form_id, "purpose": one.purpose, "questions": questions, "keep": keep, "changes": changes}
 
 
 def changes_told(one: PolicyTable, language: Language) -> list[str]:
     """The changes as sentences, one a line."""
     return [f"{change.question}: {text}" for change, text in _told(one, language)]
+
+
+def _kept(line: str, keep: Keep, language: Language) -> str:
+    what = f"{_said('class', line.partition('.')[0], language)} ({line})"
+    return word("table.keep", language, what=what, days=str(keep.days), after=keep.after)
 
 
 def _told(one: PolicyTable, language: Language) -> list[tuple[Change, str]]:

@@ -123,3 +123,19 @@ def test_the_command_needs_no_configuration(tmp_path: Path, monkeypatch: pytest.
     assert 1 == run(main, ["policy", "show", "no_form"]).exit_code
     one_file = str(FORMS / FORM / "policy.toml")
     assert "policy.one_form" in run(main, ["policy", "show", "--against", one_file]).stderr
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_how_long_it_stays_is_in_the_table(tmp_path: Path, language: Language) -> None:
+    """A class with a time of its own is named with it, and a changed time is among the changes."""
+    folder = tmp_path / "earlier"
+    (folder / "family_visit").mkdir(parents=True)
+    text = (FORMS / "family_visit" / "policy.toml").read_text(encoding="utf-8")
+    (folder / "family_visit" / "policy.toml").write_text(text.replace("days = 30", "days = 90"), encoding="utf-8")
+    table = table_of("family_visit", language, folder)
+    assert {"v_name_full_native", "v_father", "v_doc_type", "v_doc_no", "v_permit_relation"} == {
+        one.question for one in table.changes or () if one.kind == "keep_changed"
+    }
+    page = as_html([table], language)
+    assert "30" in re.sub("<[^>]+>", " ", page.partition("<table")[0])
+    assert word("table.keep_changed", language) in page
