@@ -787,8 +787,11 @@ class ReferralLedger:
         )
         return self.database.write(lambda connection: bool(connection.execute(change.values(values)).rowcount))
 
-    def sent(self, message: Outgoing, partner: Partner, at: datetime, *, result: str | None) -> None:
-        """The partner acknowledged it at *at*; *result* is what the second step came to."""
+    def sent(
+        self, message: Outgoing, partner: Partner, at: datetime, *, result: str | None, told: Entry | None = None
+    ) -> None:
+        """The partner acknowledged it at *at*; *result* is what the second step came to, *told* its line in the audit of
+        the form's record."""
 
         def job(connection: Connection) -> None:
             row = self._row(connection, message.referral_id)
@@ -803,6 +806,8 @@ class ReferralLedger:
             detail: dict[str, JSON] = {"deed": message.event.deed, "message": message.id}
             if result is not None:
                 detail |= {"second_step": result, "classes": ["identity"] if result == "told" else []}
+            if told is not None and result == "told":
+                audit.append(connection, self.now(), told)
             audit.append(connection, self.now(), Entry("referral_sent", "silah", row.id, partner.name, detail))
 
         self.database.write(job)

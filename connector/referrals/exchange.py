@@ -20,13 +20,14 @@ from connector.config import Config
 from connector.disclosure import Told, Waiting, Withheld
 from connector.errors import Misconfigured, NotASubmission, NotAuthentic, Refused, SilahError
 from connector.ledger.answer_links import ANSWER, FEEDBACK, AnswerLinks
+from connector.ledger.audit import Entry
 from connector.ledger.directory import Directory
 from connector.ledger.flow import Ledger
 from connector.ledger.partner_reports import DueReport, PartnerReports
 from connector.ledger.referral_notes import NewNote, Notes
 from connector.ledger.referral_sources import Source
 from connector.ledger.referrals import LONGEST_WAIT, RELEASES_NEEDED, Outgoing, Partner, ReferralLedger, Shown, Taken
-from connector.model import Backoff
+from connector.model import JSON, Backoff
 from connector.outbound import Answer, Caller, Unreachable
 from connector.referrals import envelope
 from connector.referrals.byhand import Address, ByHand
@@ -40,6 +41,7 @@ from connector.referrals.referral import Draft, read_draft
 from connector.referrals.reports import CountRow, ReportMessage, is_report, new_report, read_report
 
 Second = Disclosed | NotTold | Note | None
+_CLASS_OF = {"name": "identity", "contact": "contact", "safe_contact": "contact", "free_text": "circumstances"}
 FormGate = Callable[[Source], Told | Withheld | Waiting]
 _TIMEOUT = timedelta(seconds=30)
 _MOST_ANSWER = 1 << 16
@@ -248,7 +250,7 @@ class Exchange:
         except SilahError as error:
             return self._later(outgoing, error.code)
         result = _result(second, told_before=outgoing.told, known=False)
-        self.referrals.sent(outgoing, partner, self._now(), result=result)
+        self.referrals.sent(outgoing, partner, self._now(), result=result, told=self._on_record(outgoing, second))
         return "sent"
 
     def _address(self, outgoing: Outgoing, deed: Deed) -> Address | None:
@@ -278,7 +280,7 @@ class Exchange:
         if at is None:
             return self._later(outgoing, "partner.not_acknowledged")
         result = _result(second, told_before=outgoing.told, known=answer.status == _KNOWN)
-        self.referrals.sent(outgoing, partner, at, result=result)
+        self.referrals.sent(outgoing, partner, at, result=result, told=self._on_record(outgoing, second))
         return "sent"
 
     def _signed_for(self, partner: Partner, message_id: str, answer: Answer) -> datetime | None:
@@ -294,6 +296,21 @@ class Exchange:
         source = self.referrals.source(referral_id)
         told = self._forms(source) if source is not None and self._forms else None
         return told if isinstance(told, Told) else None
+
+    def _on_record(self, outgoing: Outgoing, second: Second) -> Entry | None:
+        """What stands in the audit of a form's record, and so on the person's copy, once its partner was told who it is."""
+        source = self.referrals.source(outgoing.referral_id) if isinstance(second, Disclosed) else None
+        target = self._config.targets.get(source.target) if source is not None else None
+        if source is None or target is None or not isinstance(second, Disclosed):
+            return None
+        said = second.identity.model_dump()
+        classes = sorted({_CLASS_OF[name] for name, value in said.items() if value})
+        audience = target.audience(source.target)
+        detail: dict[str, JSON] = {
+            "purpose": "referral", "classes": list(classes), "key": outgoing.id, "recipient": str(audience.recipient),
+            "who": audience.who,
+        }  # fmt: skip
+        return Entry("upsert", "silah", source.record_id, source.target, detail)
 
     def _restricted(self, partner: Partner, outgoing: Outgoing) -> Waiting | None:
         """What is written here for authorities waits for two people; a form's referral did so at its own gate."""

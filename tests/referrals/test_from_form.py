@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from connector.ledger.care import Care
 from connector.model import Answers, Submission
 from tests.referrals.nodes import Machine, Pair
 from tests.transforms.test_referral import ANSWERS as SAID
@@ -314,3 +315,21 @@ def test_kinds_that_the_exchange_does_not_know(pair: Pair) -> None:
     assert "transfer" == row.kind
     [delivery] = pair.sender.flow.ledger.queue()
     assert "delivered" == delivery.state
+
+
+def test_the_persons_copy_says_what_was_told(pair: Pair) -> None:
+    """Codes first and who it is later: both stand on the person's copy, by class of data and receiver, without an answer."""
+    phone = Phone(pair.sender)
+    phone.fill("referral", ANSWERS)
+    pair.settle()
+    flow = pair.sender.flow
+    case = flow.ledger.case(phone._last["referral"].root_id)
+    assert case is not None
+    before = Care(flow.ledger).told_of(case)
+    pair.receiver.do(_one(pair.receiver), "accept")
+    pair.settle()
+    after = Care(flow.ledger).told_of(case)
+
+    assert [[("case", "count")]] == [[deed.classes for deed in one.deeds] for one in before.sent]
+    [[_, second]] = [one.deeds for one in after.sent]
+    assert (("circumstances", "contact", "identity"), "ngo", "aman") == (second.classes, second.recipient, second.who)
