@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from connector.errors import SilahError
 from connector.filing import Filing, filing_of
 from connector.ledger.candidates import DUPLICATE, Candidate, Candidates, Change, Place, Proposal
+from connector.ledger.values import Case
 from connector.matching.facts import Person, Role, is_unwanted, people_of
 from connector.matching.people import Score, score_people
 from connector.pipeline import Pipeline
@@ -234,9 +235,8 @@ def person_at(record: Record, place: Place) -> Person | None:
     return next((one for one in people_of(record) if (str(one.role), one.number) == (place.role, place.number)), None)
 
 
-def record_of(flow: Pipeline, submission: int) -> Record | None:
+def record_of(flow: Pipeline, case: Case) -> Record | None:
     """The newest record of a submission; None when it was erased."""
-    case = Candidates(flow.ledger).case(submission)
     stored = flow.ledger.record(case.id, case.version)
     return from_json(case.form_id, stored) if stored is not None else None
 

@@ -78,11 +78,12 @@ def sentence(code: str, language: str) -> str:
 
 
 def _side(flow: Pipeline, place: Place) -> Side | None:
-    record = record_of(flow, place.submission)
+    case = Candidates(flow.ledger).case(place.submission)
+    record = record_of(flow, case)
     person = person_at(record, place) if record is not None else None
     if record is None or person is None:
         return None
-    case, code = Candidates(flow.ledger).case(place.submission), getattr(record, "case_code", None)
+    code = getattr(record, "case_code", None)
     interview = getattr(record, "interview", None)
     collector = interview.collector if interview else None
     return Side(place, case, code if isinstance(code, str) else None, collector, person)

@@ -14,8 +14,16 @@ _DEFAULT_OUT = Path("report.xlsx")
 
 
 @click.command()
-@click.option("--from", "start", required=True, help="First day, 2003-01-31.")
+@click.option("--from", "start", help="First day, 2003-01-31.")
 @click.option("--to", "end", help="Last day, included; default: today.")
+@click.option("--year", type=int, help="A whole year, in the place of --from and --to.")
+@click.option(
+    "--calendar",
+    type=click.Choice(["gregorian", "jalali", "hijri"]),
+    default="gregorian",
+    show_default=True,
+    help="Of --year: jalali is Solar Hijri, hijri lunar by Umm al-Qura.",
+)
 @click.option("--format", "format_", type=click.Choice(["xlsx", "csv", "json"]), default="xlsx", show_default=True)
 @click.option("--public", is_flag=True, help="For publishing: hide counts of 1 to 4 and whatever would give them away.")
 @click.option(
@@ -23,7 +31,9 @@ _DEFAULT_OUT = Path("report.xlsx")
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write; default: report.xlsx, else standard output.",
 )
-def report(start: str, end: str | None, format_: str, public: bool, out: Path | None) -> None:
+def report(
+    start: str | None, end: str | None, year: int | None, calendar: str, format_: str, public: bool, out: Path | None
+) -> None:
     """Official figures: what was done and for how many, with what was counted before the system."""
     from connector import config
     from connector.app import open_ledger
@@ -31,11 +41,12 @@ def report(start: str, end: str | None, format_: str, public: bool, out: Path | 
     from connector.recounting import recount
     from connector.reporting import figures
 
+    first, last = _period(start, end, year, calendar)
     loaded = config.load(click.get_current_context().find_root().params.get("config"))
     ledger = open_ledger(loaded)
     try:
         recount(ledger)
-        found = figures(loaded, ledger, _day(start, "--from"), _day(end, "--to"), public=public)
+        found = figures(loaded, ledger, first, last, public=public)
     finally:
         ledger.database.close()
     for line in found.left_out:
@@ -51,6 +62,17 @@ def report(start: str, end: str | None, format_: str, public: bool, out: Path | 
         return
     _write(lambda: out.write_text(text, encoding="utf-8"), out)
     click.echo(str(out))
+
+
+def _period(start: str | None, end: str | None, year: int | None, calendar: str) -> tuple[date, date]:
+    from connector.figures.periods import year_of
+    from connector.transforms.dates import Calendar
+
+    if year is not None:
+        return year_of(Calendar(calendar), year)
+    if start is None:
+        raise Refused("report.period", "--from", "Say from which day, or name a --year.")
+    return _day(start, "--from"), _day(end, "--to")
 
 
 def _day(text: str | None, option: str) -> date:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from flask import current_app
 from pydantic import BaseModel
 
+from connector.dashboard.counting import Counting
 from connector.errors import Damaged
+from connector.figures.report import Report
 from connector.ledger.candidates import DUPLICATE, Candidate, Candidates
 from connector.ledger.derived import Derived, Renewal
 from connector.ledger.flow import Account, Case, Ledger
@@ -23,13 +25,16 @@ from connector.model import JSON
 from connector.pairs import OPEN, seen, sides
 from connector.pipeline import Pipeline
 from connector.referrals.exchange import Exchange
+from connector.reporting import figures
 from connector.rounds import Rounds
 from connector.targets.wording import Wording, is_said_date
 from connector.transforms.record import Record
 from connector.transforms.registry import from_json
 from connector.words import Language
 
-_FRESH = 5.0  # seconds for which the account of a form is not counted anew
+_HOLDS = 20  # times as long as it took
+_MOST_REPORTS = 16
+Gauges = dict[tuple[str, str], tuple[int, int]]
 _SENT = ("upsert", "withdraw")
 
 
@@ -68,7 +73,13 @@ class Desk:
     pairs: Candidates
     derived: Derived
     rounds: Rounds
-    _accounts: dict[tuple[str, str], tuple[float, Account]] = field(default_factory=dict)
+    accounts: Counting[list[Account]] = field(init=False)
+    gauges: Counting[Gauges] = field(init=False)
+    _reports: dict[tuple[date, date, bool], tuple[float, Report]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.accounts = Counting(self._accounts, self.ledger.now)
+        self.gauges = Counting(self.ledger.gauges, self.ledger.now)
 
     @classmethod
     def of(cls, flow: Pipeline) -> Desk:
@@ -85,28 +96,35 @@ class Desk:
     def ledger(self) -> Ledger:
         return self.flow.ledger
 
-    def accounts(self) -> list[Account]:
-        """Where the submissions of every configured form are; counted at most every few seconds."""
-        return [self._account(server, form) for server, one in self.flow.config.servers.items() for form in one.forms]
+    def _accounts(self) -> list[Account]:
+        """Where the submissions of every configured form are."""
+        servers = self.flow.config.servers.items()
+        return [self.ledger.account(server, form) for server, one in servers for form in one.forms]
 
-    def _account(self, server: str, form: str) -> Account:
-        known = self._accounts.get((server, form))
-        if known is None or time.monotonic() - known[0] > _FRESH:
-            known = self._accounts[server, form] = (time.monotonic(), self.ledger.account(server, form))
-        return known[1]
+    def targets(self) -> list[TargetLine] | None:
+        """A line for each target; None as long as the first count is not through."""
+        counted, paused, now = self.gauges.newest(), self.ledger.paused(), self.ledger.now()
+        return [self._line(name, counted.value, paused, now) for name in self.flow.audiences] if counted else None
 
-    def targets(self) -> list[TargetLine]:
-        gauges, paused, now = self.ledger.gauges(), self.ledger.paused(), self.ledger.now()
-        lines = []
-        for name, audience in self.flow.audiences.items():
-            mine = {state: numbers for (target, state), numbers in gauges.items() if target == name}
-            counts = {
-                state: mine.get(state, (0, 0))[0] for state in ("delivered", "withheld", "waiting", "due", "parked")
-            }
-            open_since = [oldest for state, (_, oldest) in mine.items() if state in {"due", "waiting", "parked"}]
-            age = now - datetime.fromtimestamp(min(open_since) / 1000, now.tzinfo) if open_since else None
-            lines.append(TargetLine(name, str(audience.recipient), counts, age, paused.get(name)))
-        return lines
+    def _line(self, name: str, gauges: Gauges, paused: Mapping[str, str], now: datetime) -> TargetLine:
+        mine = {state: numbers for (target, state), numbers in gauges.items() if target == name}
+        counts = {state: mine.get(state, (0, 0))[0] for state in ("delivered", "withheld", "waiting", "due", "parked")}
+        open_since = [oldest for state, (_, oldest) in mine.items() if state in {"due", "waiting", "parked"}]
+        age = now - datetime.fromtimestamp(min(open_since) / 1000, now.tzinfo) if open_since else None
+        return TargetLine(name, str(self.flow.audiences[name].recipient), counts, age, paused.get(name))
+
+    def report(self, start: date, end: date, *, public: bool) -> Report:
+        """The figures of a period. In a large ledger one report serves for a while, the longer the longer it took."""
+        key = (start, end, public)
+        until, known = self._reports.get(key, (0.0, None))
+        if known is not None and time.monotonic() < until:
+            return known
+        begun = time.monotonic()
+        made = figures(self.flow.config, self.ledger, start, end, public=public)
+        if len(self._reports) >= _MOST_REPORTS:
+            self._reports.clear()
+        self._reports[key] = (time.monotonic() + (time.monotonic() - begun) * _HOLDS, made)
+        return made
 
     def to_dos(self, items: list[Item]) -> list[ToDo]:
         return [self._to_do(item) for item in items]

@@ -33,7 +33,7 @@ from forms.policy import policy as policy_of
 _DAYS = 7
 _MOST_ARRIVALS = 300
 _SOON = timedelta(days=30)
-_FEW = 10
+_FEW = 15
 
 
 @pages.get("/sign-in")
@@ -100,7 +100,7 @@ def flow() -> ResponseReturnValue:
     place = after()
     stuck = at.overview.stuck(place, PAGE + 1)
     return render_template(
-        "flow.html", accounts=at.accounts(), targets=at.targets(), days=at.derived.arrivals(_DAYS, _MOST_ARRIVALS),
+        "flow.html", accounts=at.accounts.newest(), targets=at.targets(), days=at.derived.arrivals(_DAYS, _MOST_ARRIVALS),
         stuck=stuck[:PAGE], more=stuck[PAGE - 1].place if len(stuck) > PAGE else None,
         unreadable=at.overview.unreadable(PAGE) if place is None else [], now=at.ledger.now(),
         sheet=recovery_confirmed(at.ledger.database, at.ledger.master),
@@ -223,12 +223,12 @@ def _case_page(found: Case, told: Mapping[str, JSON] | None = None) -> str:
 @door.needs(Right.CASE)
 def week() -> ResponseReturnValue:
     at = desk()
-    review = at.to_dos([one for one in at.overview.with_reason("waiting", None, PAGE) if one.state == "waiting"])
-    renew = at.to_dos(_once(at.overview.with_reason("withheld", "consent.expired", PAGE)))
+    review = at.to_dos([one for one in at.overview.with_reason("waiting", None, _FEW) if one.state == "waiting"])
+    renew = at.to_dos(_once(at.overview.with_reason("withheld", "consent.expired", _FEW)))
     call = {one.item.record_id: one for one in [*renew, *review] if one.safe_when or one.phone_safe or one.do_not}
     return render_template(
         "week.html", review=review, renew=renew, call=list(call.values()), referrals=at.referrals_due(PAGE),
-        ending=at.ending(_SOON, PAGE), duplicates=at.likely_duplicates(_FEW, door.user().name), now=at.ledger.now(),
+        ending=at.ending(_SOON, _FEW), duplicates=at.likely_duplicates(_FEW, door.user().name), now=at.ledger.now(),
         back=at.referrals.came_back(at.ledger.now() - timedelta(days=_DAYS), PAGE),
     )  # fmt: skip
 

@@ -13,7 +13,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from connector.ledger import audit
 from connector.ledger.audit import Entry
@@ -287,7 +300,9 @@ def _tells_of(submission: int) -> ColumnElement[bool]:
 
 def _both_live() -> Iterator[ColumnElement[bool]]:
     for side in _SIDES:
-        yield side.in_(_in_state("live"))
+        yield exists().where(
+            submissions.c.id == side, submissions.c.state == "live"
+        )  # one look-up a row, not a list of all
 
 
 def _in_state(state: str) -> Select[tuple[int]]:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, make_url, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -122,6 +122,7 @@ class Database:
         try:
             with self._writing.begin() as connection:  # two processes may start at once
                 schema.metadata.create_all(connection)
+                _add_indexes(connection)
         except SQLAlchemyError as error:
             raise unavailable(error) from None
 
@@ -379,6 +380,16 @@ def _in_savepoint(connection: Connection, job: Callable[[Connection], object]) -
         return None, error
     savepoint.commit()
     return result, None
+
+
+def _add_indexes(connection: Connection) -> None:
+    """Indexes that a ledger of an older version does not have yet: tables that are there get none by themselves."""
+    known = inspect(connection)
+    for table in schema.metadata.sorted_tables:
+        there = {index["name"] for index in known.get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in there:
+                index.create(connection)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

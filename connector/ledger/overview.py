@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Row, and_, literal_column, or_, select
 
 from connector.ledger import audit as chain
 from connector.ledger.audit import Entry
@@ -61,12 +61,16 @@ class Overview:
 
     def stuck(self, after: Place | None, limit: int) -> list[Item]:
         """Deliveries that are parked, wait for a person or are held, oldest first, from *after* on."""
-        held = and_(deliveries.c.state.in_(OPEN), submissions.c.presence.in_(HELD))
-        return self._deliveries(or_(deliveries.c.state.in_(("parked", "waiting")), held), after, limit)
+        held = [
+            and_(deliveries.c.state.in_(OPEN), submissions.c.presence == literal_column(f"'{away}'")) for away in HELD
+        ]
+        found = [self._deliveries(where, after, limit) for where in (_in("parked"), _in("waiting"), *held)]
+        items = {item.id: item for items in found for item in items}.values()
+        return sorted(items, key=lambda item: item.place)[:limit]
 
     def with_reason(self, state: str, reason: str | None, limit: int) -> list[Item]:
         """Deliveries in one state, for one reason if it is given, oldest first."""
-        where = deliveries.c.state == state
+        where = _in(state)
         return self._deliveries(and_(where, deliveries.c.error == reason) if reason else where, None, limit)
 
     def of_case(self, submission_id: int) -> list[Item]:
@@ -134,6 +138,11 @@ class Overview:
             query = query.where(or_(deliveries.c.made_at > at, later))
         with self._database.reading() as connection:
             return [_item(row) for row in connection.execute(query)]
+
+
+def _in(state: str) -> ColumnElement[bool]:
+    """Said as the index `deliveries_looked_at` says it: a bound value would not be seen to be within it."""
+    return deliveries.c.state == literal_column(f"'{state}'")
 
 
 def _item(row: Row[Any]) -> Item:

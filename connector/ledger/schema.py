@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -71,6 +72,8 @@ submissions = Table(
 )
 Index("submissions_root", submissions.c.server, submissions.c.form_id, submissions.c.root_id, unique=True)
 Index("submissions_order", submissions.c.server, submissions.c.form_id, submissions.c.ord)
+_AWAY = text("presence = 'gone' OR presence = 'vanished'")
+Index("submissions_away", submissions.c.presence, sqlite_where=_AWAY, postgresql_where=_AWAY)
 Index(
     "submissions_parked",
     submissions.c.parked,
@@ -130,6 +133,16 @@ Index(
     postgresql_where=deliveries.c.state == "due",
 )
 Index("deliveries_state", deliveries.c.state, deliveries.c.target)
+# What people look at, oldest first. Written as SQLite compares it: each of the three is a term of its own.
+_LOOKED_AT = text("state = 'waiting' OR state = 'parked' OR state = 'withheld'")
+Index(
+    "deliveries_looked_at",
+    deliveries.c.state,
+    deliveries.c.made_at,
+    deliveries.c.id,
+    sqlite_where=_LOOKED_AT,
+    postgresql_where=_LOOKED_AT,
+)
 
 attempts = Table(
     "attempts",

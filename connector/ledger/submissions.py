@@ -88,9 +88,10 @@ class Submissions(Part):
     def case(self, root_id: str) -> Case | None:
         """The submission that *root_id* (or its record id) names."""
         with self.database.reading() as connection:
-            row = connection.execute(
-                select(submissions).where(or_(submissions.c.root_id == root_id, submissions.c.record_id == root_id))
-            ).first()
+            by_record = select(submissions).where(submissions.c.record_id == root_id)
+            row = connection.execute(by_record).first()
+            if row is None:  # no index: only the command line names a root id
+                row = connection.execute(select(submissions).where(submissions.c.root_id == root_id)).first()
         if row is None:
             return None
         return as_case(row)
