@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from connector.disclosure import CaseLine, case_line
@@ -27,6 +27,7 @@ log = logging.getLogger("silah.case_lists")
 
 _ALL = 1_000_000
 _AFTER_FAILURE = timedelta(minutes=1)
+_LOOK_ANYHOW = timedelta(minutes=1)
 
 
 class CaseLists:
@@ -36,6 +37,7 @@ class CaseLists:
         self._ledger, self._lists = ledger, lists
         self._book = CaseBook(ledger)
         self._key = ledger.derive("numbers of case lists")
+        self._quiet: dict[str, tuple[tuple[int | None, ...], datetime]] = {}
 
     @property
     def servers(self) -> frozenset[str]:
@@ -51,7 +53,12 @@ class CaseLists:
         return sum(self._bring(name, one) for name, one in self._lists.items())
 
     def _bring(self, server: str, list_: CaseList) -> int:
+        now, pulse = self._ledger.now(), self._book.pulse()
+        if self._quiet.get(server, (None, now))[0] == pulse and now - self._quiet[server][1] < _LOOK_ANYHOW:
+            return 0
         due = self._book.to_write(server, STARTS_A_CASE, *([_ALL] if list_.whole else []))
+        if not due:
+            self._quiet[server] = pulse, now  # looking through a large ledger takes a second
         if not due or not self._is_time(server, list_):
             return 0
         lines = {one.submission_id: self._line(one) for one in due}

@@ -32,6 +32,7 @@ from connector.ledger.audit import Entry
 from connector.ledger.database import milliseconds, moment
 from connector.ledger.flow import Ledger
 from connector.ledger.part import chunks
+from connector.ledger.schema import audit as audit_rows
 from connector.ledger.schema import case_lines, case_progress, deliveries, meta, submissions
 from connector.model import Action, CaseState, Progress
 
@@ -198,6 +199,12 @@ class CaseBook:
         self._database.write(job)
 
     # What devices have to know
+
+    def pulse(self) -> tuple[int | None, ...]:
+        """Another one as soon as a submission came, anything of the flow was noted, or a target said something."""
+        newest = (func.max(submissions.c.id), func.max(audit_rows.c.seq))  # a target's word is audited too
+        with self._database.reading() as connection:
+            return tuple(connection.execute(select(one)).scalar() for one in newest)
 
     def to_write(self, server: str, forms: Sequence[str], most: int = _MOST) -> list[Standing]:
         """Cases of these forms whose line on the devices is not what it has to be, oldest first."""
