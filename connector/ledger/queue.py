@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, or_, select, update
 
 from connector.ledger import audit
 from connector.ledger.audit import Entry
@@ -50,7 +50,8 @@ class Queue(Part):
             return [(moment(row.at), row.outcome, row.status) for row in rows]
 
     def replay(self, row_id: str, actor: str) -> bool:
-        """Makes a parked, withheld, waiting, discarded or delivered delivery due again with its own key; False if unknown.
+        """Makes a parked, withheld, waiting, discarded or delivered delivery due again with its own key; False if unknown,
+        or if a newer one was made for the same submission and target: an older version never follows a newer one.
 
         A submission that could not be read is read again from its server.
         """
@@ -65,7 +66,7 @@ class Queue(Part):
                 .join(submissions, submissions.c.id == deliveries.c.submission_id)
                 .where(deliveries.c.id == row_id, deliveries.c.state != "superseded")
             ).first()
-            if row is None:
+            if row is None or connection.execute(_newer_than(row)).first() is not None:
                 return False
             connection.execute(
                 update(deliveries)
@@ -141,6 +142,15 @@ class Queue(Part):
     def paused(self) -> dict[str, str]:
         with self.database.reading() as connection:
             return {row.target: row.reason or "" for row in connection.execute(select(pauses))}
+
+
+def _newer_than(row: Row[Any]) -> Select[Any]:
+    """What was made for the same submission and target after *row* and still stands."""
+    again = and_(deliveries.c.action == row.action, deliveries.c.revision > row.revision)
+    later = or_(again, and_(deliveries.c.action != row.action, deliveries.c.made_at > row.made_at))
+    newer = or_(deliveries.c.version > row.version, and_(deliveries.c.version == row.version, later))
+    same = (deliveries.c.submission_id == row.submission_id, deliveries.c.target == row.target)
+    return select(deliveries.c.id).where(*same, deliveries.c.id != row.id, deliveries.c.state != "superseded", newer)
 
 
 def _queue_row(row: Row[Any]) -> QueueRow:

@@ -146,3 +146,17 @@ def test_a_photo_that_never_comes_is_looked_for_seldom_and_then_no_more(node: No
             node.pull(newest=newest)
             reads.append(asked(node).count("read"))
     assert [1, 1, 0, 1, 0, 0] == reads
+
+
+def test_an_older_version_is_not_replayed_behind_a_newer_one(node: Node, fill_in: FillIn) -> None:
+    """What was delivered may be sent again, but only the newest: a target would else end with the older answers."""
+    [xml] = numbered(node, fill_in, 1)
+    node.submit(edited(xml, {"enq_phone": "+96170999999"}))
+    node.pull()
+    older, newer = sorted(node.rows(), key=lambda row: row.version)
+    assert not node.flow.ledger.replay(older.id, "test")
+    node.dispatch()
+    assert not node.flow.ledger.replay(older.id, "test")
+    assert node.flow.ledger.replay(newer.id, "test")
+    node.dispatch()
+    assert [1, 2] == [body["version"] for body in node.received()]
