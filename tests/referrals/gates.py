@@ -32,7 +32,6 @@ GATES = (
     ("answer link: its end", "connector/ledger/answer_links.py", "row.expires_at <= now or ", "", _HAND),
     ("answer link: the older one ends", "connector/ledger/answer_links.py", "            connection.execute(delete(answer_links).where(answer_links.c.referral_id == referral_id))\n", "", _HAND),
     ("answer link: wrong codes slow down", "webhooks/answering.py", "            brake.check()\n", "", _HAND),
-    ("by hand: a partner without a node signs nothing", "connector/referrals/exchange.py", "if partner.node is None or partner.fingerprint != fingerprint:", "if False:", _HAND),
     ("referral from a form: a yes to the name", "connector/disclosure.py", 'if record.disclose_name != "yes" or', "if", _FORM),
     ("referral from a form: the gate again", "connector/disclosure.py", "    if not isinstance(decision, Release):\n        return decision\n", "", "tests/transforms/test_referral.py"),
     ("referral from a form: what was chosen", "connector/disclosure.py", 'reach = contact if "contact" in chosen and', "reach = contact if", _FORM),
