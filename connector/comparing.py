@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connector.errors import SilahError
 from connector.filing import Filing, filing_of
-from connector.ledger.candidates import DUPLICATE, Candidate, Candidates, Change, Place, Proposal
-from connector.ledger.values import Case
+from connector.ledger.candidates import Candidate, Candidates, Change, Place, Proposal
+from connector.ledger.values import DUPLICATE, Case
 from connector.matching.facts import Person, Role, is_unwanted, people_of
 from connector.matching.people import Score, score_people
 from connector.pipeline import Pipeline

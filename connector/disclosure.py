@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from functools import reduce
+from functools import cache, reduce
 from typing import Final, cast
 from uuid import UUID
 
@@ -454,23 +454,22 @@ class _Sieve:
 
     def part(self, part: Part, prefix: str, skip: frozenset[str] = frozenset()) -> dict[str, JSON]:
         kept: dict[str, JSON] = {}
-        for one in fields_of(type(part)):
+        for one in _places(type(part), prefix):
             value = getattr(part, one.name)
-            if one.name in skip or value is None or value == ():
+            if value is None or value == () or one.name in skip:
                 continue
-            allowed = self._field(one, value, prefix)
+            allowed = self._field(one, value)
             if allowed not in (None, {}, []):
                 kept[one.name] = allowed
         return kept
 
-    def _field(self, one: Field, value: object, prefix: str) -> JSON:
-        if isinstance(one.mark, Within) and isinstance(value, Part):
-            return self.part(value, one.mark.prefix.replace("{p}", prefix))
-        if isinstance(one.mark, Each) and isinstance(value, tuple):
-            inner = one.mark.prefix.replace("{p}", prefix)
-            entries = [self.part(entry, inner) for entry in value]
+    def _field(self, one: _Place, value: object) -> JSON:
+        if one.inner is None:
+            return self._leaf(value) if self._may_go(one.questions) else None
+        if isinstance(value, tuple):
+            entries = [self.part(entry, one.inner) for entry in value]
             return entries if any(entries) else None
-        return self._leaf(value) if self._may_go(questions_of(one, prefix)) else None
+        return self.part(cast("Part", value), one.inner)
 
     def _may_go(self, questions: tuple[str, ...]) -> bool:
         classes = self._policy.lets_go(questions, self._recipient, self._never)
@@ -478,6 +477,8 @@ class _Sieve:
         return classes is not None
 
     def _leaf(self, value: object) -> JSON:
+        if isinstance(value, str):  # most of them
+            return value
         if isinstance(value, Photo):
             self.photos.append(value.name)
             return _photo(value.name)
@@ -488,6 +489,25 @@ class _Sieve:
         if isinstance(value, datetime | date):
             return value.isoformat()
         return cast("JSON", value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A field of a part at its place in a Record: the prefix of what is inside it, or the questions it comes from."""
+
+    name: str
+    inner: str | None
+    questions: tuple[str, ...]
+
+
+@cache
+def _places(model: type[Part], prefix: str) -> tuple[_Place, ...]:
+    return tuple(_place(one, prefix) for one in fields_of(model))
+
+
+def _place(one: Field, prefix: str) -> _Place:
+    inner = one.mark.prefix.replace("{p}", prefix) if isinstance(one.mark, Within | Each) else None
+    return _Place(one.name, inner, questions_of(one, prefix))
 
 
 def _photo(name: str) -> JSON:

@@ -83,6 +83,7 @@ class Caller:
         self._session.trust_env = False  # no proxy and no .netrc behind the admin's back
         self._session.headers.update(headers or {})
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool)
+        self._made: dict[tuple[str, str], requests.PreparedRequest] = {}  # the last one
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -122,10 +123,8 @@ class Caller:
         most: int,
     ) -> Answer:
         try:
-            with self._session.request(
-                method, self.base + path, params=params, headers=headers, data=data, files=files,
-                timeout=self._timeout, allow_redirects=False, stream=True,
-            ) as response:  # fmt: skip
+            request = self._prepared(method, path, params, headers, data, files)
+            with self._session.send(request, timeout=self._timeout, allow_redirects=False, stream=True) as response:
                 return Answer(response.status_code, response.headers, _bounded(response, most))
         except requests.Timeout:
             raise Unreachable("timeout") from None
@@ -135,6 +134,29 @@ class Caller:
             raise Unreachable("refused" if "NewConnectionError" in repr(error) else "cut") from None
         except requests.RequestException:
             raise Unreachable("cut") from None
+
+    def _prepared(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        data: bytes | Mapping[str, str] | None,
+        files: Mapping[str, tuple[str, bytes, str]] | None,
+    ) -> requests.PreparedRequest:
+        """What `requests` makes of it. Where only the body and some headers differ from call to call, as in deliveries,
+        the rest is made once: that is half the work of a call."""
+        if params or files or not isinstance(data, bytes) or len(self._session.cookies):
+            asked = requests.Request(method, self.base + path, headers, files, data, params)
+            return self._session.prepare_request(asked)
+        made = self._made.get((method, path))
+        if made is None:
+            made = self._session.prepare_request(requests.Request(method, self.base + path))
+            self._made = {(method, path): made}
+        request = made.copy()
+        request.headers.update(headers or {})
+        request.prepare_body(data, None)
+        return request
 
     def _tell(self, method: str, outcome: str, started: float) -> None:
         log.debug(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connector.comparing import person_at, record_of
-from connector.ledger.candidates import DUPLICATE, Candidate, Candidates, Place, has_likely_duplicate
+from connector.ledger.candidates import Candidate, Candidates, Place, has_likely_duplicate
 from connector.ledger.flow import Case
+from connector.ledger.values import DUPLICATE
 from connector.matching import Reason
 from connector.matching.facts import Person, is_unwanted
 from connector.pipeline import Pipeline

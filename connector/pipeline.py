@@ -37,7 +37,7 @@ from connector.ledger.database import LedgerUnavailable
 from connector.ledger.deliveries import HELD
 from connector.ledger.flow import Case, Due, DueReceipt, Kept, Known, Ledger, Prepared
 from connector.ledger.referral_sources import Source
-from connector.model import JSON, Action, Audience, Backoff, Listed, Receipt, Submission
+from connector.model import JSON, Action, Answer, Audience, Backoff, Listed, Receipt, Submission
 from connector.servers import FormServer, Rights
 from connector.servers.case_lists import CaseList
 from connector.taken_back import WITHDRAWN, TakenBack, TakenBackList
@@ -69,6 +69,15 @@ class Swept:
     changed: int
     gone: int
     stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A delivery that the gate let go, with its files. *content* is the keyed hash of what its key stands for."""
+
+    delivery: Due
+    release: Release
+    content: str
 
 
 class Pipeline:
@@ -185,8 +194,9 @@ class Pipeline:
     def prepare(self, submission: Submission, own_account: str | None) -> Prepared:
         """The Record of a submission, or what keeps it from being one (it is parked, nothing is lost)."""
         approved = submission.review.state == "approved" and submission.review.by != own_account
-        raw = _as_read(submission)
-        digest = self._keyed(_substance(submission))
+        answers = _as_json(submission.answers)
+        raw = _as_read(submission, answers)
+        digest = self._keyed(_substance(submission, answers))
         try:
             record = to_record(submission)
         except TransformError as error:
@@ -212,7 +222,7 @@ class Pipeline:
             )
         gone = self._over(submission, record)
         if gone:  # it comes in again after its time: what was let go stays away
-            raw = _as_read(replace(submission, answers=keeping.answers_without(submission.answers, gone)))
+            raw = _as_read(submission, _as_json(keeping.answers_without(submission.answers, gone)))
         stored = keeping.without(record, gone).model_dump_json(exclude_defaults=True).encode()
         facts = facts_of(record, submission.submitted_at.date())
         until = consent_until(record.consent)
@@ -273,26 +283,64 @@ class Pipeline:
 
     def attempt(self, delivery: Due) -> str:
         """One delivery: the gate, then the target. Returns what became of it; never raises for what can go wrong."""
-        outcome, written = self.attempt_soon(delivery)
+        ready = self.ready(delivery)
+        if isinstance(ready, str):
+            return ready
+        if not self.begin(ready).result():
+            return "superseded"
+        outcome, written = self.send(ready)
         if written is not None:
             written.result()
         return outcome
 
-    def attempt_soon(self, delivery: Due) -> tuple[str, Future[None] | None]:
-        """Like `attempt`; when the target took it, the note of that may still be on its way to the disk. Until then no
-        other attempt for this submission and target may begin."""
+    def ready(self, delivery: Due) -> Ready | str:
+        """The first step: what the gate lets go now, with its files; or what became of the delivery instead."""
         try:
-            decision = self._decision(delivery)
-            return self._send(delivery, decision) if isinstance(decision, Release) else (decision, None)
+            return self._ready(delivery)
         except LedgerUnavailable:
             raise
         except Damaged:
             park_damaged(self.ledger, delivery.submission_id)
-            return "parked", None
+            return "parked"
         except Exception as error:  # noqa: BLE001 (one delivery that nobody foresaw waits its turn, behind the others)
             log.error("unexpected %s before target %s was asked", type(error).__name__, delivery.target)  # noqa: TRY400
             self.ledger.later(delivery, "dispatch.unexpected", None, self._delay(delivery), sent=True, begun=False)
-            return "due", None
+            return "due"
+
+    def _ready(self, delivery: Due) -> Ready | str:
+        decision = self._decision(delivery)
+        if isinstance(decision, str):
+            return decision
+        try:
+            release = self._attachments.attach(decision, delivery)
+        except ServerError as error:
+            return self._failed(delivery, error, begun=False)
+        except (Damaged, LedgerUnavailable):
+            raise
+        except SilahError as error:
+            self.ledger.park(delivery, error.code, None, sent=False)
+            return "parked"
+        return Ready(delivery, release, self._content(release))
+
+    def begin(self, ready: Ready) -> Future[bool]:
+        """The second step: notes the attempt. It may be sent when this is done and true, else it is superseded."""
+        return self.ledger.begin(ready.delivery, ready.content)
+
+    def send(self, ready: Ready) -> tuple[str, Future[None] | None]:
+        """The last step: the target. When it took it, the note of that may still be on its way to the disk; until then
+        no other attempt for this submission and target may begin."""
+        delivery = ready.delivery
+        try:
+            receipt = self.targets[delivery.target].deliver(ready.release)
+        except TargetError as error:
+            return self._failed(delivery, error, begun=True), None
+        except Exception as error:  # noqa: BLE001 (an adapter's own fault waits its turn like any other failure)
+            log.error("unexpected %s at target %s", type(error).__name__, delivery.target)  # noqa: TRY400
+            unexpected = TargetError(
+                "target.unexpected", f"target {delivery.target}", "Tell the developers; it is tried again."
+            )
+            return self._failed(delivery, unexpected, begun=True), None
+        return "delivered", self._delivered(delivery, ready.release, receipt)
 
     def hurry(self) -> None:
         """What targets let wait is written now: the process is about to end."""
@@ -330,7 +378,7 @@ class Pipeline:
         record = from_json(delivery.form_id, stored)
         approvals, audience = self._approvals(delivery), self.audiences[delivery.target]
         rules, now = policy(delivery.form_id), self.ledger.now()
-        merged = self._merged(delivery.submission_id)
+        merged = self._merged(delivery.submission_id) if delivery.merged else []
         if not merged:
             return disclosure.clear(record, rules, audience, stamp, approvals, now)
         return disclosure.clear_merged(record, merged, rules, audience, stamp, approvals, now)
@@ -389,30 +437,6 @@ class Pipeline:
             delivery.made_at,
             delivery.external_id,
         )
-
-    def _send(self, delivery: Due, release: Release) -> tuple[str, Future[None] | None]:
-        try:
-            ready = self._attachments.attach(release, delivery)
-        except ServerError as error:
-            return self._failed(delivery, error, begun=False), None
-        except (Damaged, LedgerUnavailable):
-            raise
-        except SilahError as error:
-            self.ledger.park(delivery, error.code, None, sent=False)
-            return "parked", None
-        if not self.ledger.begin(delivery, self._content(ready)):
-            return "superseded", None
-        try:
-            receipt = self.targets[delivery.target].deliver(ready)
-        except TargetError as error:
-            return self._failed(delivery, error, begun=True), None
-        except Exception as error:  # noqa: BLE001 (an adapter's own fault waits its turn like any other failure)
-            log.error("unexpected %s at target %s", type(error).__name__, delivery.target)  # noqa: TRY400
-            unexpected = TargetError(
-                "target.unexpected", f"target {delivery.target}", "Tell the developers; it is tried again."
-            )
-            return self._failed(delivery, unexpected, begun=True), None
-        return "delivered", self._delivered(delivery, release, receipt)
 
     def _delivered(self, delivery: Due, release: Release, receipt: Receipt) -> Future[None]:
         detail: dict[str, JSON] = {
@@ -627,23 +651,24 @@ class _Sweep:
                     self._pipeline.withdraw(case, None, "deleted", "silah")
 
 
-def _as_read(submission: Submission) -> bytes:
-    """What is kept as read: the answers, and where the files that had arrived are."""
+def _as_json(answers: Mapping[str, Answer]) -> str:
+    return json.dumps(answers, ensure_ascii=False, sort_keys=True, default=dict)
+
+
+def _as_read(submission: Submission, answers: str) -> bytes:
+    """What is kept as read, as JSON: the answers, and where the files that had arrived are."""
     files = [[one.name, one.ref, one.media_type] for one in submission.attachments]
-    kept = {"answers": _answers(submission.answers), "files": files, "order": submission.order}
-    return json.dumps(kept, ensure_ascii=False, sort_keys=True).encode()
+    return f'{{"answers": {answers}, "files": {_json(files)}, "order": {submission.order}}}'.encode()
 
 
-def _substance(submission: Submission) -> str:
+def _substance(submission: Submission, answers: str) -> str:
     """What makes two readings of one version the same: the answers, and the names of the files that have arrived."""
     files = sorted(one.name for one in submission.attachments)
-    return json.dumps([_answers(submission.answers), files, submission.form_id], ensure_ascii=False, sort_keys=True)
+    return f"[{answers}, {_json(files)}, {_json(submission.form_id)}]"
 
 
-def _answers(value: object) -> JSON:
-    if isinstance(value, Mapping):
-        return {str(key): _answers(inner) for key, inner in value.items()}
-    return [_answers(one) for one in value] if isinstance(value, tuple) else str(value)
+def _json(value: JSON) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _finds(receipt: DueReceipt, found: Sequence[Submission]) -> bool:

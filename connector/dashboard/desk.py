@@ -14,13 +14,14 @@ from pydantic import BaseModel
 from connector.dashboard.counting import Counting
 from connector.errors import Damaged
 from connector.figures.report import Report
-from connector.ledger.candidates import DUPLICATE, Candidate, Candidates
+from connector.ledger.candidates import Candidate, Candidates
 from connector.ledger.derived import Derived, Renewal
 from connector.ledger.flow import Account, Case, Ledger
 from connector.ledger.overview import Item, Overview, Step
 from connector.ledger.referrals import ReferralLedger, ReferralRow
 from connector.ledger.sign_in import SignIn
 from connector.ledger.users import Users
+from connector.ledger.values import DUPLICATE
 from connector.model import JSON
 from connector.pairs import OPEN, seen, sides
 from connector.pipeline import Pipeline

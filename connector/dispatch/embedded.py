@@ -22,12 +22,14 @@ from connector.dispatch.guard import Guard
 from connector.dispatch.hands import Hands
 from connector.errors import Refused, SilahError
 from connector.ledger.flow import Due
-from connector.pipeline import Pipeline
+from connector.pipeline import Pipeline, Ready
 
 log = logging.getLogger("silah.dispatch")
 
 _REST = 1.0  # seconds after the ledger could not be read or written
-_AHEAD = 4  # deliveries taken for each thread of a target
+_AHEAD = 8  # deliveries taken for each thread of a target
+_QUICK = 0.25  # seconds in which a quick target answers
+_STALE = 1.0  # seconds after which the gate is asked again before sending
 
 
 class Lock:
@@ -106,15 +108,19 @@ class Dispatcher:
             lane.fill()
         return False
 
-    def attempt(self, delivery: Due) -> tuple[str, Future[None] | None]:
-        outcome, written = self.pipeline.attempt_soon(delivery)
+    def tell(self, delivery: Due, outcome: str) -> None:
+        """What became of an attempt."""
         if outcome == "parked":
             self._on_parked(delivery)
-        return outcome, written
 
 
 class _Lane:
-    """One target's threads, and which submissions are in their hands."""
+    """One target's threads, and which submissions are in their hands.
+
+    To a quick target an attempt is made in two steps: one thread asks the gate and notes the attempt, and whoever is
+    free when that is on the disk sends it, so that no thread waits for the disk. To a slow one a thread does both: what
+    the gate let go must not lie and wait.
+    """
 
     def __init__(self, dispatcher: Dispatcher, name: str, target: Target) -> None:
         self._dispatcher, self._target, self._threads = dispatcher, name, target.concurrency
@@ -122,7 +128,7 @@ class _Lane:
         self._guard = Guard(target.rate)
         self._busy: set[int] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = self._slow = False
         self._rests_until = 0.0
 
     def fill(self) -> None:
@@ -142,22 +148,59 @@ class _Lane:
                 if delivery.submission_id in self._busy:
                     continue
                 self._busy.add(delivery.submission_id)
-            self._hands.submit(partial(self._run, delivery))
+            self._hands.submit(partial(self._run, delivery, partial(self._gate, delivery)))
 
-    def _run(self, delivery: Due) -> None:
-        written: Future[None] | None = None
+    def _run(self, delivery: Due, step: Callable[[], bool]) -> None:
+        """One step; unless it says that there is more to come the submission is free again. What fails stays due."""
+        more = False
         try:
-            if not self._closed:
-                outcome, written = self._dispatcher.attempt(delivery)
-                self._guard.tell(outcome)
+            more = not self._closed and step()
         except SilahError as error:
             self._rest(error)
         except Exception as error:  # noqa: BLE001 (the delivery stays due; values may not be told)
             log.error("unexpected %s at target %s", type(error).__name__, self._target)  # noqa: TRY400
-        if written is None:
+        if not more:
             self._free(delivery)
+
+    def _gate(self, delivery: Due) -> bool:
+        ready = self._dispatcher.pipeline.ready(delivery)
+        if isinstance(ready, str):
+            self._tell(delivery, ready)
+            return False
+        begun = self._dispatcher.pipeline.begin(ready)
+        if self._slow:
+            return begun.result() and self._send(ready)
+        begun.add_done_callback(partial(self._begun, ready, time.monotonic()))
+        return True
+
+    def _begun(self, ready: Ready, let_go_at: float, begun: Future[bool]) -> None:
+        """The attempt is on the disk: the next free thread sends it."""
+        if begun.exception() is None and begun.result():
+            step = partial(self._send_or_ask_again, ready, let_go_at)
+            self._hands.submit(partial(self._run, ready.delivery, step), first=True)
         else:
-            written.add_done_callback(partial(self._noted, delivery))
+            if isinstance(error := begun.exception(), SilahError):
+                self._rest(error)
+            self._free(ready.delivery)
+
+    def _send_or_ask_again(self, ready: Ready, let_go_at: float) -> bool:
+        if time.monotonic() - let_go_at > _STALE:
+            return self._gate(ready.delivery)
+        return self._send(ready)
+
+    def _send(self, ready: Ready) -> bool:
+        begun_at = time.monotonic()
+        outcome, written = self._dispatcher.pipeline.send(ready)
+        self._slow = time.monotonic() - begun_at > _QUICK
+        self._tell(ready.delivery, outcome)
+        if written is None:
+            return False
+        written.add_done_callback(partial(self._noted, ready.delivery))
+        return True
+
+    def _tell(self, delivery: Due, outcome: str) -> None:
+        self._guard.tell(outcome)
+        self._dispatcher.tell(delivery, outcome)
 
     def _noted(self, delivery: Due, written: Future[None]) -> None:
         """The note that it arrived is on the disk; if it could not be made the target is asked again, with the same key."""

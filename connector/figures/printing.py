@@ -7,18 +7,16 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-
-from openpyxl import Workbook
-from openpyxl.styles import Font, PatternFill
-from openpyxl.utils import get_column_letter
-from openpyxl.worksheet.properties import PageSetupProperties
-from openpyxl.worksheet.worksheet import Worksheet
+from typing import TYPE_CHECKING
 
 from connector.figures.facts import SERVICES
 from connector.figures.report import Count, Report
 from connector.words import LANGUAGES, OWN_NAMES, RIGHT_TO_LEFT, Language, is_known, said
 from forms.tables import FORMS
 from forms.translations import texts
+
+if TYPE_CHECKING:  # read only where a workbook is written: a server that writes none does without
+    from openpyxl.worksheet.worksheet import Worksheet
 
 COLUMNS = ("branch", "service", "unit", "sex", "age_group", "count")
 # https://hxlstandard.org/standard/1-1final/dictionary/
@@ -49,6 +47,8 @@ def as_csv(report: Report) -> str:
 
 def write_xlsx(report: Report, path: Path) -> None:
     """A sheet a language with all figures, from right to left where that is read so; raises `OSError`."""
+    from openpyxl import Workbook
+
     book = Workbook()
     if book.active is not None:
         book.remove(book.active)
@@ -60,6 +60,10 @@ def write_xlsx(report: Report, path: Path) -> None:
 
 
 def _fill(sheet: Worksheet, report: Report, language: Language) -> None:
+    from openpyxl.styles import Font, PatternFill
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.properties import PageSetupProperties
+
     for column, name in enumerate(COLUMNS, 1):
         cell = sheet.cell(1, column, said(language, f"figures:{name}"))
         cell.font, cell.fill = Font(bold=True), PatternFill("solid", fgColor="E8E8E8")

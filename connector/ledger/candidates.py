@@ -35,9 +35,9 @@ from connector.ledger.deliveries import wake
 from connector.ledger.flow import Case, Ledger
 from connector.ledger.schema import candidates, meta, submissions, withdrawals
 from connector.ledger.submissions import as_case
+from connector.ledger.values import DUPLICATE
 from connector.model import JSON
 
-DUPLICATE = "duplicate"
 Paged = tuple[int, str] | None
 _CURSOR = "matched_until"
 _BATCH = 200

@@ -180,16 +180,14 @@ class Database:
         """
         future: Future[object] = Future()
         self._put(_Job(job, future))
-        try:
-            return cast("T", future.result(within))
-        except TimeoutError:
-            advice = "Nothing is wrong if it was busy; else look at the disk."
-            raise LedgerUnavailable("ledger.unavailable", "the database (too slow)", advice) from None
+        return cast("T", _result(future, within))
 
-    def write_many(self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> T:
+    def write_many(
+        self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I, within: float | None = None
+    ) -> T:
         """Like `write`, for a write that many threads make at once: *many* gets all their items and returns their
         results in the same order. If it raises, each item is tried alone."""
-        return self.write_soon(many, item).result()
+        return _result(self.write_soon(many, item), within)
 
     def write_soon(self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I) -> Future[T]:
         """Like `write_many`, without waiting: the future is done once the write is durable, or has failed."""
@@ -345,6 +343,14 @@ def _note_that_it_writes(connection: Connection) -> None:
     number = update(schema.meta).where(schema.meta.c.key == _WRITES).values(value=secrets.token_hex(4))
     if not connection.execute(number).rowcount:
         connection.execute(insert(schema.meta).values(key=_WRITES, value="0"))
+
+
+def _result(future: Future[T], within: float | None) -> T:
+    try:
+        return future.result(within)
+    except TimeoutError:
+        advice = "Nothing is wrong if it was busy; else look at the disk."
+        raise LedgerUnavailable("ledger.unavailable", "the database (too slow)", advice) from None
 
 
 _Outcome = tuple[_Job, object, BaseException | None]

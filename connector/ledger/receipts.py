@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from connector.ledger.database import milliseconds
 from connector.ledger.part import BATCH, Part
@@ -25,24 +25,30 @@ class Receipts(Part):
 
     def keep(self, server: str, bell: Bell) -> Kept:
         """Keeps the ids of a bell, durably; the same submission in the same version is kept once."""
-        return self.database.write(lambda connection: self._keep(connection, server, bell), within=_KEEP_WITHIN)
+        return self.database.write_many(self._keep_many, (server, bell), within=_KEEP_WITHIN)
 
-    def _keep(self, connection: Connection, server: str, bell: Bell) -> Kept:
-        same = [receipts.c.server == server, receipts.c.form_id == bell.form_id]
-        same.append(receipts.c.root_id == bell.root_id if bell.root_id else receipts.c.ord == bell.order)
-        found = connection.execute(
-            select(receipts.c.id, receipts.c.state).where(*same, receipts.c.instance_id == bell.instance_id)
-        ).first()
-        if found:
+    def _keep_many(self, connection: Connection, items: Sequence[tuple[str, Bell]]) -> list[Kept]:
+        at = milliseconds(self.now())
+        here = _kept_before(connection, items)
+        fresh: list[dict[str, object]] = []
+        kept = []
+        for server, bell in items:
+            found = here.get(_same(server, bell)) if bell.root_id else _of_order(connection, server, bell)
+            if found is None:
+                row = _receipt(server, bell, at)
+                found = here[_same(server, bell)] = _Found(str(row["id"]), "new")
+                if bell.root_id:
+                    fresh.append(row)
+                else:  # the next of its kind is looked for in the table
+                    connection.execute(_ADD, [row])
+                kept.append(Kept(found.id, new=True))
+                continue
             if found.state == "void" or not bell.instance_id:
-                self._ring_again(connection, found.id)
-            return Kept(found.id, new=False)
-        return Kept(add_receipt(connection, server, bell, milliseconds(self.now())), new=True)
-
-    def _ring_again(self, connection: Connection, receipt: str) -> None:
-        """A bell without a version may stand for an edit, a voided one for a submission that has come since: read it."""
-        values = {"state": "new", "next_at": milliseconds(self.now()), "attempts": 0}
-        connection.execute(update(receipts).where(receipts.c.id == receipt).values(values))
+                connection.execute(_RING_AGAIN, {"of": found.id, "now": at})
+            kept.append(Kept(found.id, new=False))
+        if fresh:
+            connection.execute(_ADD, fresh)
+        return kept
 
     def read_again(self, delivery: Due) -> None:
         """Asks for another reading of a delivery's submission: something of it had not arrived."""
@@ -122,15 +128,50 @@ class Receipts(Part):
             return {row.name: row.value for row in connection.execute(select(counters))}
 
 
-def add_receipt(connection: Connection, server: str, bell: Bell, at: int) -> str:
-    receipt = secrets.token_hex(16)
-    connection.execute(
-        insert(receipts).values(
-            id=receipt, server=server, form_id=bell.form_id, root_id=bell.root_id, instance_id=bell.instance_id,
-            ord=bell.order, state="new", attempts=0, next_at=at, kept_at=at,
-        )
-    )  # fmt: skip
-    return receipt
+_Same = tuple[str, str, str, str]
+
+
+class _Found(NamedTuple):
+    """A receipt that stands for the same version."""
+
+    id: str
+    state: str
+
+
+def _same(server: str, bell: Bell) -> _Same:
+    """What two bells of one version of one submission share."""
+    return server, bell.form_id, bell.root_id, bell.instance_id
+
+
+def _kept_before(connection: Connection, items: Sequence[tuple[str, Bell]]) -> dict[_Same, _Found]:
+    """The receipts that stand for the same versions as those of *items* that name a submission."""
+    asked: dict[tuple[str, str], set[str]] = {}
+    for server, bell in items:
+        if bell.root_id:
+            asked.setdefault((server, bell.form_id), set()).add(bell.root_id)
+    found: dict[_Same, _Found] = {}
+    for (server, form), roots in asked.items():
+        for row in connection.execute(_OF_ROOTS, {"server": server, "form": form, "roots": [*roots]}):
+            found.setdefault(_same(server, _bell(row)), _Found(row.id, row.state))
+    return found
+
+
+def _of_order(connection: Connection, server: str, bell: Bell) -> _Found | None:
+    """The receipt of a bell that names the submission by the server's number alone."""
+    values = {"server": server, "form": bell.form_id, "order": bell.order, "version": bell.instance_id}
+    row = connection.execute(_OF_ORDER, values).first()
+    return _Found(row.id, row.state) if row is not None else None
+
+
+def add_receipt(connection: Connection, server: str, bell: Bell, at: int) -> None:
+    connection.execute(_ADD, [_receipt(server, bell, at)])
+
+
+def _receipt(server: str, bell: Bell, at: int) -> dict[str, object]:
+    return {
+        "id": secrets.token_hex(16), "server": server, "form_id": bell.form_id, "root_id": bell.root_id,
+        "instance_id": bell.instance_id, "ord": bell.order, "state": "new", "attempts": 0, "next_at": at, "kept_at": at,
+    }  # fmt: skip
 
 
 def _note_late(connection: Connection, submission_id: int, at: int) -> None:
@@ -152,3 +193,16 @@ def read_anew(connection: Connection, submission_id: int, at: int) -> bool:
 
 def _bell(row: Row[Any]) -> Bell:
     return Bell(row.form_id, row.root_id, row.instance_id, row.ord)
+
+
+# Built once: making a statement takes longer than running it.
+_OF_FORM = (receipts.c.server == bindparam("server"), receipts.c.form_id == bindparam("form"))
+_OF_ROOTS = select(receipts).where(*_OF_FORM, receipts.c.root_id.in_(bindparam("roots", expanding=True)))
+_OF_ORDER = select(receipts).where(
+    *_OF_FORM, receipts.c.ord == bindparam("order"), receipts.c.instance_id == bindparam("version")
+)
+_ADD = insert(receipts)
+# A bell without a version may stand for an edit, a voided one for a submission that has come since: it is read.
+_RING_AGAIN = (
+    update(receipts).where(receipts.c.id == bindparam("of")).values(state="new", next_at=bindparam("now"), attempts=0)
+)

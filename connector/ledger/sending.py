@@ -31,6 +31,7 @@ from connector.ledger.deliveries import OPEN, close_open, make_delivery, may_go,
 from connector.ledger.part import Part
 from connector.ledger.schema import (
     attempts,
+    candidates,
     data_keys,
     deliveries,
     pauses,
@@ -40,7 +41,7 @@ from connector.ledger.schema import (
     withdrawals,
 )
 from connector.ledger.senders import is_own_word
-from connector.ledger.values import Approval, Due
+from connector.ledger.values import DUPLICATE, Approval, Due
 from connector.model import JSON, Action
 
 
@@ -105,13 +106,13 @@ class Sending(Part):
         with self.database.reading() as connection:
             return maybe_holds(connection, submission_id, target)
 
-    def begin(self, delivery: Due, content: str) -> bool:
-        """Pins what the key stands for and counts the attempt, durably, before anything is sent.
+    def begin(self, delivery: Due, content: str) -> Future[bool]:
+        """Pins what the key stands for and counts the attempt; done when that is durable. Before that nothing is sent.
 
         False when the delivery is no longer due, when what the gate decided on was touched since, or when what may go
         has changed since the last attempt: then a new delivery with a new key was made and this one is superseded.
         """
-        return self.database.write_many(self._begin_many, (delivery, content))
+        return self.database.write_soon(self._begin_many, (delivery, content))
 
     def _begin_many(self, connection: Connection, items: Sequence[tuple[Due, str]]) -> list[bool]:
         going = _still_going(connection, [delivery for delivery, _ in items])
@@ -247,11 +248,13 @@ def _whole_due_query() -> Select[Any]:
     here = deliveries.c.submission_id
     released = exists().where(releases.c.submission_id == here, releases.c.target == bindparam("target"))
     taken_back = exists().where(withdrawals.c.submission_id == here)
+    confirmed = and_(candidates.c.kind == DUPLICATE, candidates.c.state == "confirmed")
+    merged = exists().where(or_(candidates.c.left_id == here, candidates.c.right_id == here), confirmed)
     of_version = and_(versions.c.submission_id == here, versions.c.version == deliveries.c.version)
     query = _due_query(
         deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.server, submissions.c.form_id,
         submissions.c.touched, (submissions.c.approved_version == deliveries.c.version).label("approved"),
-        or_(released, taken_back).label("spoken_of"), versions.c.record.label("sealed"), data_keys.c.wrapped,
+        or_(released, taken_back).label("spoken_of"), merged.label("merged"), versions.c.record.label("sealed"), data_keys.c.wrapped,
     )  # fmt: skip
     keyed = data_keys.c.record_id == submissions.c.record_id
     return query.outerjoin(versions, of_version).outerjoin(data_keys, keyed)
@@ -338,7 +341,7 @@ def _due(row: Row[Any]) -> Due:
         row.id, row.submission_id, row.record_id, row.root_id, row.server, row.form_id, row.version, row.target,
         Action(row.action), row.revision, row.attempts, row.content, moment(row.made_at),
         moment(row.tried_at) if row.tried_at is not None else None, row.external_id,
-        row.touched, bool(row.approved), bool(row.spoken_of), row.sealed, row.wrapped,
+        row.touched, bool(row.approved), bool(row.spoken_of), bool(row.merged), row.sealed, row.wrapped,
     )  # fmt: skip
 
 

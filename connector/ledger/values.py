@@ -83,6 +83,7 @@ class Due:
     touched: int
     approved: bool
     spoken_of: bool  # somebody released it by name, or took consent back
+    merged: bool  # two people confirmed that another record is of the same person
     sealed: bytes | None = field(repr=False)
     wrapped: bytes | None = field(repr=False)
 
@@ -167,6 +168,8 @@ class Totals:
     unreadable: int
     sweeps: Mapping[tuple[str, str], tuple[int, bool]]
 
+
+DUPLICATE = "duplicate"  # the kind of a pair of records of one person
 
 Routes = Callable[[str], Sequence[str]]
 

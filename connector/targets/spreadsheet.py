@@ -6,16 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import cast
-
-from openpyxl import Workbook as Book
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
-from openpyxl.worksheet._write_only import WriteOnlyWorksheet
-from openpyxl.worksheet.worksheet import Worksheet
+from typing import TYPE_CHECKING, cast
 
 from connector.targets.table import Line, Table
+
+if TYPE_CHECKING:  # read only where a sheet is written: a server that writes none does without
+    from openpyxl import Workbook as Book
+    from openpyxl.worksheet._write_only import WriteOnlyWorksheet
+    from openpyxl.worksheet.worksheet import Worksheet
 
 _FORMULA = (
     "=",
@@ -33,7 +31,9 @@ _WIDTH = 22
 
 def as_xlsx(sheets: Iterable[tuple[Table, Sequence[Line]]]) -> bytes:
     """A workbook with a sheet for each table, headings in its language, from right to left where that is read so."""
-    book = Book(write_only=True)
+    from openpyxl import Workbook
+
+    book = Workbook(write_only=True)
     for table, lines in sheets:
         _sheet(book, table, lines)
     out = io.BytesIO()
@@ -65,6 +65,8 @@ def _armed(text: str) -> str:
 
 
 def _sheet(book: Book, table: Table, lines: Iterable[Line]) -> None:
+    from openpyxl.utils import get_column_letter
+
     name = _NOT_IN_SHEET_NAMES.sub(" ", table.words.title)[:_MOST_SHEET_NAME].strip()
     sheet = cast(
         "WriteOnlyWorksheet", book.create_sheet(table.kind[:_MOST_SHEET_NAME] if name in book.sheetnames else name)
@@ -79,6 +81,9 @@ def _sheet(book: Book, table: Table, lines: Iterable[Line]) -> None:
 
 
 def _heading(sheet: WriteOnlyWorksheet, text: str) -> object:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
     cell = WriteOnlyCell(sheet, value=text)
     cell.font = Font(bold=True)
     return cell
@@ -86,6 +91,8 @@ def _heading(sheet: WriteOnlyWorksheet, text: str) -> object:
 
 def _cell(sheet: WriteOnlyWorksheet, text: str | None) -> object:
     """Text that stays text: what a spreadsheet could take for a formula, an error or a number is marked as text."""
+    from openpyxl.cell import WriteOnlyCell
+
     if not text:
         return None
     clean = _NOT_IN_XML.sub("", text)

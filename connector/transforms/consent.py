@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 
 from connector.model import Cautions, Consent, Recipient, Submission
 from connector.transforms import dates
@@ -141,6 +142,7 @@ def _all(entry: Entry) -> Iterator[Entry]:
             yield from _all(one)
 
 
+@cache
 def _is_restriction(name: str) -> bool:
     return any(mark in name for mark in _RESTRICTIONS)
 
@@ -156,12 +158,17 @@ def _needs_supervisor(entry: Entry) -> bool:
 def _tells_of_detention(entry: Entry) -> bool:
     """A chosen detention, or anything filled in about one."""
     for name, value in entry.values.items():
-        if any(mark in name for mark in _DETENTION_QUESTIONS):
+        if _asks_of_detention(name):
             return True
-        codes = {value} if isinstance(value, str) else set(value) if isinstance(value, tuple) else set()
-        if codes & _DETENTION_ANSWERS:
+        codes = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
+        if not _DETENTION_ANSWERS.isdisjoint(codes):
             return True
     return False
+
+
+@cache
+def _asks_of_detention(name: str) -> bool:
+    return any(mark in name for mark in _DETENTION_QUESTIONS)
 
 
 def _enquirer_is_adult(submission: Submission, entry: Entry) -> bool:

@@ -165,17 +165,22 @@ def build(model: type[P], entry: Entry, stated_on: date, prefix: str = "", **kno
 
 def _collect(model: type[Part], entry: Entry, stated_on: date, prefix: str) -> dict[str, object]:
     values: dict[str, object] = {}
-    for field in fields_of(model):
-        value = _field_value(field, entry, stated_on, prefix)
+    for field, question in _sources(model, prefix):
+        answer = entry.values.get(question) if question else None
+        value = _inner(field, entry, stated_on, prefix) if question is None else _plain(answer, field)
         if value is not None:
             values[field.name] = value
     return values
 
 
-def _field_value(field: Field, entry: Entry, stated_on: date, prefix: str) -> object:
-    mark = field.mark
-    if isinstance(mark, Q):
-        return _plain(entry.values.get(mark.question.replace("{p}", prefix)), field)
+@cache
+def _sources(model: type[Part], prefix: str) -> tuple[tuple[Field, str | None], ...]:
+    """The fields of *model*, each with the one question that it comes from, or None where it is made of several."""
+    return tuple((one, questions_of(one, prefix)[0] if isinstance(one.mark, Q) else None) for one in fields_of(model))
+
+
+def _inner(field: Field, entry: Entry, stated_on: date, prefix: str) -> object:
+    mark = cast("Within | Each | Born | Dated", field.mark)
     inner = mark.prefix.replace("{p}", prefix)
     if isinstance(mark, Born | Dated):
         return _said_date(entry, mark, prefix, stated_on)
@@ -187,6 +192,8 @@ def _field_value(field: Field, entry: Entry, stated_on: date, prefix: str) -> ob
 
 
 def _plain(value: Value | None, field: Field) -> object:
+    if value is None:
+        return None
     if isinstance(value, FileName):
         return {"name": value.name}
     if isinstance(value, date):

@@ -16,24 +16,28 @@ from connector.servers.kobo import Kobo
 
 _SAMPLE = Path(str(sandbox.__file__)).parent / "samples" / "hijri_dates.xml"
 _FORM = Path(__file__).parents[2] / "forms" / "xlsx" / "kobo" / "tracing_request.xlsx"
+ROOT = "%08x-0000-4000-8000-000000000000"
+FIRST = ROOT % 0xABCDEF
+"""Where a row holds an id of its own."""
 
 
-def submissions(number: int) -> Iterator[Submission]:
-    """*number* of them, as read back."""
+def row() -> dict[str, object]:
+    """One submission as the data API gives it, without files; its ids are `FIRST`."""
     kobo = KoboSandbox()
     kobo.add_user("owner")
     asset = kobo.publish("owner", "tracing_request", _FORM.read_bytes())
     today = datetime.now(UTC).date().isoformat().encode()  # the day of consent: an old one has expired
     record = re.sub(rb"(<interview_date>)[^<]*", rb"\g<1>" + today, _SAMPLE.read_bytes())
-    row = kobo.submit(asset, record, {}, "owner")
+    found = dict(kobo.submit(asset, record, {}, "owner"))
     kobo.close()
-    server = Server(type="kobo", url="http://127.0.0.1:9", forms={"tracing_request": asset})
-    one = Kobo("kobo", server)._submission("tracing_request", row)
-    without_files = {
-        key: value for key, value in one.answers.items() if not str(value).endswith((".jpg", ".png", ".m4a"))
-    }
-    one = replace(one, answers=without_files, attachments=())
-    for index in range(number):
-        yield replace(
-            one, root_id=f"root-{index:08d}", instance_id=f"instance-{index:08d}", order=index, attachments=()
-        )
+    answers = {key: value for key, value in found.items() if not str(value).endswith((".jpg", ".png", ".m4a"))}
+    ids = {"_uuid": FIRST, "meta/rootUuid": f"uuid:{FIRST}", "meta/instanceID": f"uuid:{FIRST}", "_attachments": []}
+    return answers | ids | {"_validation_status": {}}
+
+
+def submissions(number: int, start: int = 1) -> Iterator[Submission]:
+    """*number* of them from *start* on, as read back."""
+    server = Server(type="kobo", url="http://127.0.0.1:9", forms={"tracing_request": "aBench"})
+    one = Kobo("kobo", server)._submission("tracing_request", row())
+    for index in range(start, start + number):
+        yield replace(one, root_id=ROOT % index, instance_id=ROOT % index, order=index)
