@@ -228,9 +228,9 @@ class Care:
 
     def done_with(self, server: str, form_id: str, before: datetime) -> list[Case]:
         """Submissions that the form server need not keep: listed, live, delivered to all that may have them, last touched
-        *before*, and in a backup since."""
+        *before*, and in a backup since. A backup from the future was made by a wrong clock: nobody knows what is in it."""
         backed_up = self.backed_up_at()
-        if backed_up is None:
+        if backed_up is None or backed_up > self._ledger.now():
             return []
         delivered = exists().where(deliveries.c.submission_id == submissions.c.id, deliveries.c.state == "delivered")
         query = _long_settled(milliseconds(before)).where(

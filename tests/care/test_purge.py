@@ -166,6 +166,15 @@ def test_a_backup_from_before_does_not_count(node: Node, fill_in: FillIn) -> Non
     assert (0, 1) == (purge(node.flow, "test").on_server, len(node.kobo.submissions(node.asset)))
 
 
+def test_a_backup_from_the_future_does_not_count(node: Node, fill_in: FillIn) -> None:
+    """It was made while the clock was ahead: what came later may not be in it, and stays on the form server."""
+    empties(node, "delete_submissions")
+    Care(node.flow.ledger).backed_up(node.clock() + timedelta(days=365))
+    node.take_in(fill_in(request()))
+    node.clock.forward(days=15)
+    assert (0, 1) == (purge(node.flow, "test").on_server, len(node.kobo.submissions(node.asset)))
+
+
 def test_only_what_arrived_everywhere_is_deleted(node: Node, fill_in: FillIn) -> None:
     """What waits for a person, is parked, younger, changed since the backup, or edited meanwhile, stays on the server."""
     empties(node, "delete_submissions")
