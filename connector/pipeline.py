@@ -53,6 +53,7 @@ log = logging.getLogger("silah.pipeline")
 
 _READ_AGAIN = (2, 10, 60, 300, 900, 3600)  # seconds between readings of a receipt that could not be followed
 _NOT_FOUND_AFTER = 4
+_AT_ONCE = 250  # submissions of a page that are written in one transaction
 NEWEST = 2000  # submissions that every sweep compares; edits of older ones are found by a whole sweep
 _JITTER = 0.25
 # The target's own word, or the network's, that it took nothing.
@@ -186,10 +187,14 @@ class Pipeline:
 
     def keep_all(self, server: str, found: Sequence[Submission], receipts: Iterable[str] = ()) -> int:
         """One transaction: the records, their deliveries, and the receipts that asked for them; how many changed."""
+        return self.keep_soon(server, found, receipts).result()
+
+    def keep_soon(self, server: str, found: Sequence[Submission], receipts: Iterable[str] = ()) -> Future[int]:
+        """Like `keep_all`, without waiting for the disk."""
         reviewed = any(one.review.state == "approved" for one in found)
         own = self.servers[server].own_account() if reviewed else None
         prepared = [self.prepare(one, own) for one in found]
-        return self.ledger.store(prepared, lambda form: self._routes.get(form, ()), receipts)
+        return self.ledger.store_soon(prepared, lambda form: self._routes.get(form, ()), receipts)
 
     def prepare(self, submission: Submission, own_account: str | None) -> Prepared:
         """The Record of a submission, or what keeps it from being one (it is parked, nothing is lost)."""
@@ -617,7 +622,9 @@ class _Sweep:
     def _read(self, news: Sequence[Listed]) -> None:
         for start in range(0, len(news), 1000):
             found = self._source.read(self._form, [one.order for one in news[start : start + 1000]])
-            self._changed += self._pipeline.keep_all(self._server, found)
+            parts = [found[begin : begin + _AT_ONCE] for begin in range(0, len(found), _AT_ONCE)]
+            kept = [self._pipeline.keep_soon(self._server, part) for part in parts]  # the next while this is written
+            self._changed += sum(one.result() for one in kept)
 
     def _back(self, known: Sequence[Known]) -> None:
         """Listed again: what was gone or missed goes on."""

@@ -178,9 +178,13 @@ class Database:
         Whatever *job* raises undoes its own changes alone and is raised here. When it is not durable *within* so many
         seconds, `LedgerUnavailable` is raised; it may yet be written.
         """
-        future: Future[object] = Future()
-        self._put(_Job(job, future))
-        return cast("T", _result(future, within))
+        return _result(self.write_later(job), within)
+
+    def write_later(self, job: Callable[[Connection], T]) -> Future[T]:
+        """Like `write`, without waiting: the future is done once the write is durable, or has failed."""
+        future: Future[T] = Future()
+        self._put(_Job(job, cast("Future[object]", future)))
+        return future
 
     def write_many(
         self, many: Callable[[Connection, Sequence[I]], Sequence[T]], item: I, within: float | None = None

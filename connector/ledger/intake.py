@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -23,6 +24,10 @@ class Intake(Part):
 
     def store(self, batch: Sequence[Prepared], routes: Routes, receipts_done: Iterable[str] = ()) -> int:
         """Keeps what was read, in one transaction: new and changed versions with their deliveries; how many changed."""
+        return self.store_soon(batch, routes, receipts_done).result()
+
+    def store_soon(self, batch: Sequence[Prepared], routes: Routes, receipts_done: Iterable[str] = ()) -> Future[int]:
+        """Like `store`, without waiting: done once it is durable."""
         done = list(receipts_done)
 
         def job(connection: Connection) -> int:
@@ -32,7 +37,7 @@ class Intake(Part):
                 connection.execute(update(receipts).where(receipts.c.id.in_(some)).values(state="read", error=None))
             return changed
 
-        return self.database.write(job)
+        return self.database.write_later(job)
 
     def _sent(self, batch: Sequence[Prepared]) -> dict[str, str]:
         """Record id -> the mark of the account that sent it, where the server tells one."""

@@ -112,7 +112,7 @@ def _quick(node: Node) -> Node:
     return node
 
 
-@pytest.mark.parametrize("write", ["_keep_many", "store", "_begin_many", "_delivered_many"])
+@pytest.mark.parametrize("write", ["_keep_many", "store_soon", "_begin_many", "_delivered_many"])
 @pytest.mark.parametrize("moment", ["before", "uncommitted", "committed"])
 def test_killed_at_a_write(quick: Node, fill_in: FillIn, moment: str, write: str) -> None:
     """At each moment of each write on the way of a submission."""
