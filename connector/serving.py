@@ -139,9 +139,15 @@ class _Nothing:
 
 
 def serve_forever(flow: Pipeline, host: str, port: int, *, dispatch: bool, say: Callable[[str], object]) -> None:
-    """Serves until SIGINT or SIGTERM; what is in hand is finished first, for some seconds."""
+    """Serves until SIGINT or SIGTERM; what is in hand is finished first, for some seconds.
+
+    Raises `LedgerUnavailable` before anything is served when nothing could be kept.
+    """
     from webhooks.edge import create_app
 
+    trouble = flow.ledger.database.trouble()
+    if trouble is not None:
+        raise trouble
     beside: _Part = _Nothing()
     if dispatch:
         beside = _Embedded(flow) if flow.ledger.database.embedded else _Intake(flow)

@@ -192,7 +192,7 @@ class Exchange:
         if partner.node is None:
             return None
         headers = {"Content-Type": envelope.MEDIA_TYPE, "User-Agent": "Silah"}
-        return Caller(_node(partner).url, headers=headers, timeout=_TIMEOUT)
+        return Caller(partner.node.url, headers=headers, timeout=_TIMEOUT)
 
     def attempt(self, partner: Partner, caller: Caller | None, outgoing: Outgoing) -> str:
         """One attempt: `sent`, `parked` (refused for good), `superseded`, or `due` (tried again). Raises nothing expected."""

@@ -146,7 +146,8 @@ def _release(walk: Walk, page: Page, record_id: str) -> None:
     page.goto(f"{walk.url}/cases/{record_id}")
     form = page.locator("form[action*='/release/']").first
     form.locator("input[name=code]").fill(walk.code("supervisor"))
-    form.locator("button").click()
+    with page.expect_navigation():
+        form.locator("button").click()
     walk.stage.node.dispatch()
 
 
@@ -158,7 +159,8 @@ def _repair(walk: Walk, page: Page, record_id: str) -> None:
         page.locator("details:has(form[action*='/do/replay/']) summary").last.click()
         last = page.locator("form[action*='/do/replay/']").last
         last.locator("input[name=reason]").fill("the target was mended")
-        last.locator("button").first.click()
+        with page.expect_navigation():
+            last.locator("button").first.click()
         node.dispatch()
     states = {row.state for row in node.rows("national") if row.root_id == walk.stage.cases["parked"].root_id}
     assert states == {"delivered"}
@@ -169,23 +171,27 @@ def _answer(walk: Walk, page: Page, language: str) -> None:
     id_ = walk.stage.referrals["asked"]
     page.goto(f"{walk.url}/referrals/{id_}")
     if language == "en":
-        page.click("form[action$='/do/accept'] button")
+        with page.expect_navigation():
+            page.click("form[action$='/do/accept'] button")
         walk.stage.carry()
         assert walk.stage.partner.state(id_) == "accepted"
         return
     page.click("details:has(form[action$='/do/complete']) summary")
     page.select_option("#outcome-complete", "completed_full")
-    page.click("form[action$='/do/complete'] button")
+    with page.expect_navigation():
+        page.click("form[action$='/do/complete'] button")
     walk.stage.carry()
     assert walk.stage.partner.state(id_) == "completed"
 
 
 def _rule_out(walk: Walk, page: Page) -> None:
     page.goto(f"{walk.url}/matches")
-    page.click("main li.card h2 a")
+    with page.expect_navigation():
+        page.click("main li.card h2 a")
     id_ = urlsplit(page.url).path.rpartition("/")[2]
     page.fill("#code", walk.code("supervisor"))
-    page.click("button[formaction$='/rule_out']")
+    with page.expect_navigation():
+        page.click("button[formaction$='/rule_out']")
     one = Candidates(walk.stage.node.flow.ledger).one(id_)
     assert one is not None
     assert one.state == "ruled_out"

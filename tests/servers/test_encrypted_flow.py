@@ -23,6 +23,7 @@ from connector.servers.central import Central
 from connector.servers.unsealing import Unsealing, form_keys
 from forms.compiler import build
 from forms.engines import convert
+from forms.tables import load
 from tests.conftest import Clock, FillIn, Node
 from tests.flow.test_at_rest import everything_written
 from tests.flow.test_flow import WITH_PHOTO, picture
@@ -43,7 +44,7 @@ def sealed(xml: bytes, media: dict[str, bytes] | None = None) -> tuple[bytes, di
     """What a phone sends of a filled-in form with a public key."""
     found = re.search(rb"instanceID>(uuid:[^<]+)<", xml)
     assert found is not None
-    return encrypted(xml, media or {}, instance_id=found[1].decode())
+    return encrypted(xml, media or {}, instance_id=found[1].decode(), version=load("tracing_request").version)
 
 
 @pytest.fixture(name="node")
@@ -138,7 +139,9 @@ def test_a_changed_file_is_refused(node: Node, fill_in: FillIn, name: str) -> No
 def test_an_envelope_that_was_changed_is_refused(node: Node, fill_in: FillIn) -> None:
     """Another version in the envelope is another signature."""
     envelope, files = sealed(fill_in(request()))
-    node.take_in(envelope.replace(b"2026112101", b"2026112102"), files)
+    version = load("tracing_request").version.encode()
+    assert version in envelope
+    node.take_in(envelope.replace(version, b"2026112199"), files)
     assert [("parked", "encryption.changed at tracing_request")] == stuck(node)
 
 
