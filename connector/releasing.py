@@ -74,7 +74,7 @@ def publishing(flow: Pipeline) -> list[str]:
 
 def _stands(flow: Pipeline, delivery_id: str) -> str:
     """The state of a publication; raises `Refused` for what is none."""
-    known = {one.id: one.state for one in releases.publications(flow.ledger, publishing(flow))}
+    known = {one.id: one.state for one in releases.publications(flow.ledger, publishing(flow), withheld=False)}
     if delivery_id not in known:
         raise unknown_publication(delivery_id)
     return known[delivery_id]

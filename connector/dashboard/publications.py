@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from connector import releasing
 from connector.dashboard import session as door
 from connector.dashboard.blueprint import pages, proven, reason, released
-from connector.dashboard.desk import desk
+from connector.dashboard.desk import case_code, desk
 from connector.dashboard.roles import Right
-from connector.ledger.releases import publications
+from connector.ledger.releases import Publication, publications
 
 PAGE = "dashboard.publications_page"
 
@@ -18,10 +18,14 @@ PAGE = "dashboard.publications_page"
 @pages.get("/publications")
 @door.needs(Right.RELEASE)
 def publications_page() -> ResponseReturnValue:
-    rows = publications(desk().ledger, releasing.publishing(desk().flow))
-    return render_template(
-        "publications.html", rows=[one for one in rows if one.state != "withheld"], now=desk().ledger.now()
-    )
+    rows = publications(desk().ledger, releasing.publishing(desk().flow), withheld=False)
+    return render_template("publications.html", rows=[(one, _code_of(one)) for one in rows])
+
+
+def _code_of(one: Publication) -> str:
+    """What the case is called: its code, else the beginning of its id."""
+    case = desk().ledger.case(one.record_id)
+    return (case_code(desk().record(case)) if case else None) or one.record_id[:8]
 
 
 @pages.post("/publications/<id_>/<any(propose, confirm, decline):deed>")

@@ -6,7 +6,6 @@ of one person, is a keyed hash: with it the next version finds what to replace, 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ class FactBook:
         return self._hashed(f"person {case_code}")
 
     def _hashed(self, text: str) -> str:
-        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.key, text.encode(), "sha256").hex()[:32]
 
 
 def counted(database: Database, book: FactBook, start: date, end: date) -> list[Sum]:

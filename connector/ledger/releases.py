@@ -66,12 +66,14 @@ def for_release(ledger: Ledger, delivery_id: str) -> ForRelease | None:
     return ForRelease(as_case(row), row.target, row.of_version) if row else None
 
 
-def publications(ledger: Ledger, targets: Sequence[str]) -> list[Publication]:
-    """Everything at *targets* (those that publish), newest last."""
+def publications(ledger: Ledger, targets: Sequence[str], *, withheld: bool = True) -> list[Publication]:
+    """Everything at *targets* (those that publish), newest last; *withheld*: also what nobody may propose, which is most
+    of a large ledger."""
+    without = ("superseded",) if withheld else ("superseded", "withheld")
     query = (
         select(deliveries, submissions.c.record_id, submissions.c.root_id, submissions.c.form_id)
         .join(submissions, submissions.c.id == deliveries.c.submission_id)
-        .where(deliveries.c.target.in_(targets), deliveries.c.state != "superseded")
+        .where(deliveries.c.target.in_(targets), deliveries.c.state.not_in(without))
         .order_by(deliveries.c.made_at, deliveries.c.id)
     )
     now = ledger.now()

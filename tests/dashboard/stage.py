@@ -20,6 +20,10 @@ from tests.matching.records import CHILD, REQUEST, SOUGHT, submission
 from tests.referrals.nodes import Line, Machine, case_code, draft
 
 FORMS = ("tracing_request", "child_registration")
+_PUBLIC: dict[str, Answer] = {
+    "enq_dob_kind": "age", "enq_age": "41", "c_publish_photo_online": "yes",
+    "sought": ({**SOUGHT, "sought/s_name_full_native": "يونس مروان صالح", "sought/s_relation": "brother"},),
+}  # fmt: skip
 _OTHER: dict[str, Answer] = {**SOUGHT, "sought/s_name_full_native": "ليلى عبد الرحمن حداد", "sought/s_sex": "female"}
 
 
@@ -70,11 +74,14 @@ def _set(node: Node) -> Stage:
         "partner": {"recipient": "national_society", "society": "TR-RC", "accepts": list(FORMS), "agreement": "MoU 2024",
                     "agreement_until": (node.clock.moment + timedelta(days=20)).date()},
         "ngo": {"recipient": "ngo", "agency": "irc", "accepts": ["tracing_request"]},
+        "board": {"recipient": "public", "accepts": ["tracing_request"]},
     }  # fmt: skip
+    node.urls["board"] = node.urls["authority"]
     node.server = {"forms": {"tracing_request": node.asset, "child_registration": other}}
     node.extra = {"public_url": "https://office.example.org"}
+    published = _published(node)
     node.receivers["national"].faults.next("/", status=422, times=1)
-    cases = _cases(node)
+    cases = _cases(node) | published
     Comparing(node.flow).catch_up()
     exchange = exchange_of(node.flow.config, node.flow.ledger)
     partner = Machine(node.home / "shelter", node.clock)  # type: ignore[arg-type]
@@ -108,14 +115,51 @@ def _cases(node: Node) -> dict[str, Case]:
         ),
         "unreadable": ("tracing_request", {**REQUEST, **wider, "case_code": "101-ODD", "which_ngo": "nobody_knows"}),
     }  # fmt: skip
+    return {
+        name: _arrives(node, name, form, answers, order)
+        for order, (name, (form, answers)) in enumerate(told.items(), 1)
+    }
+
+
+def _arrives(node: Node, name: str, form: str, answers: dict[str, Answer], order: int) -> Case:
+    """The case *name* comes in, and goes wherever it may."""
+    one = submission(form, name, answers, order)
+    node.flow.keep_all("kobo", [one])
+    node.dispatch()
+    found = node.flow.ledger.case(one.root_id)
+    assert found is not None
+    return found
+
+
+def _published(node: Node) -> dict[str, Case]:
+    """For everybody to see: one that nobody has proposed yet, one proposed, one published, one that should be down since
+    a day and is not."""
+    node.clock.forward(hours=-26)
+    people = {
+        "late": "سمير وليد عيسى",
+        "open": "نور بشار قاسم",
+        "proposed": "غادة أنس خليل",
+        "published": "طارق عمر يوسف",
+    }
+    day: dict[str, Answer] = {"interview_date": node.clock.moment.date().isoformat()}
     cases = {}
-    for order, (name, (form, answers)) in enumerate(told.items(), 1):
-        one = submission(form, name, answers, order)
-        node.flow.keep_all("kobo", [one])
+    for order, (state, name) in enumerate(people.items(), 101):
+        told: dict[str, Answer] = {
+            "case_code": f"101-PUB-{state.upper()}",
+            "enq_name_full_native": name,
+            "collector_code": "V-11",
+        }
+        case = _arrives(node, f"public {state}", "tracing_request", {**REQUEST, **_PUBLIC, **day, **told}, order)
+        cases[f"public-{state}"] = case
+        waiting = next(row.id for row in node.rows("board") if row.root_id == case.root_id)
+        for user in {"open": (), "proposed": ("other",)}.get(state, ("other", "case_worker")):
+            assert node.flow.ledger.release(waiting, user) is None
+            node.clock.forward(minutes=1)
         node.dispatch()
-        found = node.flow.ledger.case(one.root_id)
-        assert found is not None
-        cases[name] = found
+    node.receivers["authority"].faults.next("/", status=422, times=1)
+    node.flow.withdraw(cases["public-late"], None, "asked for by the family", "test")
+    node.dispatch()
+    node.clock.forward(hours=26, minutes=-5)
     return cases
 
 

@@ -20,6 +20,7 @@ PAGES = {
     "/referrals": Right.REFERRALS,
     "/referrals/new": Right.REFER,
     "/referrals/handover": Right.REFERRALS,
+    "/publications": Right.RELEASE,
     "/me": Right.FLOW,
     "/servers": Right.SERVERS,
     "/policy": Right.POLICY,
@@ -177,11 +178,13 @@ def test_every_page_speaks_the_language_and_stays_light(
     person.post("/language", language=language)
     style = ("silah.css", "live.js", "icon.svg")
     parts = sum(len(person.client.get(f"/static/{name}", buffered=True).data) for name in style)
-    for page in ("/", "/week", "/policy", "/figures", "/referrals", f"/cases/{record_id}"):
+    for page in ("/", "/week", "/policy", "/figures", "/referrals", "/publications", f"/cases/{record_id}"):
         text = person.client.get(page).text
         direction = "rtl" if language in {"ar", "fa"} else "ltr"
         assert f'<html lang="{language}" dir="{direction}">' in text
-        assert not re.findall(r">\s*(?:page|flow|act|case|week|state|event|figures|policy|why|do):\w+", text)
+        assert not re.findall(
+            r">\s*(?:page|flow|act|case|week|state|event|figures|policy|why|do|publish|publication):\w+", text
+        )
         assert len(text.encode()) + parts < _MOST_BYTES
         assert "missing" not in text
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 from connector.ledger.releases import publications
 from tests.conftest import FillIn, Node
-from tests.dashboard.conftest import Person
+from tests.dashboard.conftest import Person, people_of
+from tests.dashboard.stage import staged
 from tests.flow.test_flow import picture
 from tests.people import MARKS, request
 
@@ -45,3 +48,19 @@ def test_two_people_publish_on_the_page(node: Node, people: dict[str, Person], f
     node.dispatch()
     [body] = node.received("ngo")
     assert (1, False) == (len(body["attachments"]), "الحمصي" in json.dumps(body, ensure_ascii=False))
+
+
+def test_the_page_tells_records_apart_by_their_codes_and_what_is_late(tmp_path: Path) -> None:
+    """Each by its case code with the state; the one that should be down since a day is marked; what nobody may propose is
+    not there."""
+    with staged(tmp_path) as stage:
+        person = people_of(stage.node.flow)["supervisor"]
+        person.sign_in()
+        page = person.client.get("/publications").text
+    cards = page.split('<li class="card')[1:]
+    told = [(re.findall(r"101-[A-Z-]+", card), "down a day ago" in card) for card in cards]
+    late = sorted(codes[0] for codes, is_late in told if is_late)
+    assert (["101-PUB-LATE"], {"OPEN", "PROPOSED", "LATE", "PUBLISHED"}) == (
+        late,
+        {code.removeprefix("101-PUB-") for codes, _ in told for code in codes},
+    )

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,17 @@ def catalogue() -> list[tuple[str, str]]:
 def cards() -> Iterator[ServiceDelivery]:
     """A year of Tarahum: one card a person, fifteen branches, three tracks, sex and age as far as they were asked."""
     services = [name for name, _ in catalogue()]
+    days = [Interview.model_construct(date=f"2023-{month:02d}-15") for month in range(1, 13)]
+    sexes, ages = ("female", "male", None), ("0-4", "5-11", "12-17", "18-59", "60+")
+    people = [Beneficiary.model_construct(sex=sex, age_group=age) for sex, age in product(sexes, ages)]
+    consent = Consent(collected=True)
     for number in range(PEOPLE):
         first = services[number % len(services)]
         second = services[(number + 7) % len(services)]
         yield ServiceDelivery.model_construct(
             kind="service_delivery", branch=BRANCHES[number % 15], case_code=f"{101 + number % 15}{number:07d}0",
-            consent=Consent(collected=True), interview=Interview.model_construct(date=f"2023-{1 + number % 12:02d}-15"),
+            consent=consent, interview=days[number % 12], beneficiary=people[number % 15],
             services=(first, second) if number < TWICE else (first,), times=1,
-            beneficiary=Beneficiary.model_construct(
-                sex=("female", "male", None)[number % 3], age_group=("0-4", "5-11", "12-17", "18-59", "60+")[number % 5]
-            ),
         )  # fmt: skip
 
 
