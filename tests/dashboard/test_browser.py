@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request
 
 from connector.ledger.candidates import Candidates
+from connector.ledger.values import Case
 from tests.dashboard.stage import staged
 from tests.dashboard.walk import Walk, walking
 
@@ -134,36 +135,38 @@ def test_a_day_at_the_desk(walk: Walk, language: str) -> None:
         page.goto(f"{walk.url}/cases/{case.record_id}")
         walk.sign_in(page, "supervisor")
         assert page.get_attribute("html", "dir") == ("rtl" if language == "ar" else "ltr")
-        _release(walk, page, case.record_id)
+        _release(walk, page, case)
         assert "delivered" in {row.state for row in node.rows("partner") if row.root_id == case.root_id}
-        _repair(walk, page, case.record_id)
+        _repair(walk, page, case)  # parked in the first language alone
         _answer(walk, page, language)
         _rule_out(walk, page)
         _read_report(walk, page)
 
 
-def _release(walk: Walk, page: Page, record_id: str) -> None:
-    page.goto(f"{walk.url}/cases/{record_id}")
-    form = page.locator("form[action*='/release/']").first
+def _release(walk: Walk, page: Page, case: Case) -> None:
+    """Releases what waits for the partner."""
+    page.goto(f"{walk.url}/cases/{case.record_id}")
+    [waiting] = [row.id for row in walk.stage.node.rows("partner") if row.root_id == case.root_id]
+    form = page.locator(f"form[action*='/release/{waiting}']")
     form.locator("input[name=code]").fill(walk.code("supervisor"))
     with page.expect_navigation():
         form.locator("button").click()
     walk.stage.node.dispatch()
 
 
-def _repair(walk: Walk, page: Page, record_id: str) -> None:
-    """Tries the parked delivery again, with a reason that goes into the audit."""
-    page.goto(f"{walk.url}/cases/{record_id}")
+def _repair(walk: Walk, page: Page, case: Case) -> None:
+    """Sends what is parked to our own society once more, with a reason that goes into the audit."""
+    page.goto(f"{walk.url}/cases/{case.record_id}")
     node = walk.stage.node
-    if page.locator("form[action*='/do/replay/']").count():
-        page.locator("details:has(form[action*='/do/replay/']) summary").last.click()
-        last = page.locator("form[action*='/do/replay/']").last
-        last.locator("input[name=reason]").fill("the target was mended")
+    [own] = [row.id for row in node.rows("national") if row.root_id == case.root_id]
+    again = page.locator(f"form[action*='/do/replay/{own}']")
+    if again.count():
+        page.locator("details").filter(has=again).locator("summary").click()
+        again.locator("input[name=reason]").fill("the target was mended")
         with page.expect_navigation():
-            last.locator("button").first.click()
+            again.locator("button").first.click()
         node.dispatch()
-    states = {row.state for row in node.rows("national") if row.root_id == walk.stage.cases["parked"].root_id}
-    assert states == {"delivered"}
+    assert {"delivered"} == {row.state for row in node.rows("national") if row.root_id == case.root_id}
 
 
 def _answer(walk: Walk, page: Page, language: str) -> None:
