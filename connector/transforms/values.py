@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from connector.errors import TransformError
 from connector.model import Answer, Answers, Submission
+from connector.transforms.codes import coded_questions, is_code
 from forms.tables import FormDefinition, Question, codes_of_every_pack, load
 
 
@@ -77,7 +78,7 @@ def read_answers(submission: Submission) -> Entry:
 
     Raises:
         TransformError: the submission's own fault, `answer.encrypted`, `answer.unknown_question`, `answer.not_readable`, `answer.unknown_choice`,
-            `answer.too_long`; where is the question's path.
+            `answer.too_long`, `answer.not_a_code`; where is the question's path.
     """
     if submission.fault:
         raise TransformError(submission.fault, submission.form_id, "See docs/errors.md; then replay.")
@@ -90,6 +91,7 @@ class _Reading:
     def __init__(self, form: FormDefinition, codes: Mapping[str, frozenset[str] | None]) -> None:
         self._form = form
         self._codes = codes
+        self._coded = coded_questions(form.form_id)
         self._repeats = {path.rpartition("/")[2] for path in form.repeats}
 
     def entry(self, answers: Answers) -> Entry:
@@ -117,6 +119,8 @@ class _Reading:
             raise _unreadable(path)
         if len(answer) > _MOST_TEXT:
             raise TransformError("answer.too_long", path, "Shorten the text on the form server, then replay.")
+        if name in self._coded and answer.strip() and not is_code(answer.strip()):
+            raise _not_a_code(path)
         return self._typed(question, path, answer)
 
     def _typed(self, question: Question, path: str, answer: str) -> Value:
@@ -141,7 +145,14 @@ class _Reading:
             raise TransformError(
                 "answer.unknown_choice", path, "Add the choice to the form's list, or mend the record, then replay."
             )
+        if offered is None and not is_code(code):
+            raise _not_a_code(path)
         return code
+
+
+def _not_a_code(path: str) -> TransformError:
+    advice = "Write the code alone there, on the form server: no number or address of anybody. Then replay."
+    return TransformError("answer.not_a_code", path, advice)
 
 
 def _unreadable(path: str) -> TransformError:

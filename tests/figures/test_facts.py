@@ -65,7 +65,7 @@ def test_a_visit_counts_who_was_there_and_not_who_was_listed() -> None:
 def test_services_and_people_are_counted_apart() -> None:
     """Two services, given three times each, to one person: six services, one person in each and one over all."""
     found = counted(
-        "service_delivery", case_code="10112345674", services=("medical", "housing"), times=3,
+        "service_delivery", case_code="10112345672", services=("medical", "housing"), times=3,
         beneficiary={"sex": "female", "age_group": "18-59"},
     )  # fmt: skip
     assert found == {

@@ -91,7 +91,7 @@ def test_a_sweep_that_stopped_or_is_late_is_told(told: Node) -> None:
 def test_an_overdue_referral_is_told(told: Node) -> None:
     """By the partner's name here, never by a case code."""
     at = int(told.clock().timestamp() * 1000)
-    row = {"id": "r1", "partner": "f" * 8, "direction": "out", "case_code": "10112345678", "state": "received",
+    row = {"id": "r1", "partner": "f" * 8, "direction": "out", "case_code": "10112345672", "state": "received",
            "due_at": at - 1, "made_at": at, "changed_at": at}  # fmt: skip
     partner = {"fingerprint": "f" * 8, "name": "jordan", "url": "http://127.0.0.1:1", "exported": "{}", "added_at": at}
 
@@ -102,7 +102,7 @@ def test_an_overdue_referral_is_told(told: Node) -> None:
     told.flow.ledger.database.write(job)
     Alerts(told.flow).look()
     assert {"kind": "overdue", "where": "jordan", "code": "referral.overdue", "number": 1} in heard(told)[0]
-    assert "10112345678" not in told.attempts("ngo")[0].raw.decode()
+    assert "10112345672" not in told.attempts("ngo")[0].raw.decode()
 
 
 def test_a_ledger_that_cannot_be_written_is_told(told: Node) -> None:

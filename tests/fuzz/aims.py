@@ -301,7 +301,7 @@ def _rows() -> Iterator[bytes]:
 
 _REFERRAL = json.dumps(
     {
-        "kind": "referral", "priority": "urgent_72h", "case_code": "10112345674", "client_sex": "female",
+        "kind": "referral", "priority": "urgent_72h", "case_code": "10112345672", "client_sex": "female",
         "age_group": "18_59", "services_requested": ["shelter"], "reason_code": ["shelter"], "safe_rule": ["no_call"],
         "protocol_version": "1", "identity": {"name": "n", "contact": "c", "safe_contact": "s", "free_text": "t"},
         "consent": {"recipient": "shelter", "given": "2026-11-21T10:00:00Z", "expires": "2027-11-21T10:00:00Z"},

@@ -56,6 +56,10 @@ FORMS = (
 )  # fmt: skip
 
 GATES = (
+    Gate("a code holds no telephone number", "connector/transforms/values.py",
+         "if name in self._coded and answer.strip()", "if False and answer.strip()", "tests/transforms/test_codes.py"),
+    Gate("a typed choice is no telephone number", "connector/transforms/values.py", "if offered is None and not is_code(code):",
+         "if False:", "tests/transforms/test_codes.py"),
     Gate("consent", "connector/disclosure.py", "    if not consent.collected:", "    if False:", "tests/flow/test_consent_gate.py"),
     Gate(
         "consent of this recipient", "connector/disclosure.py",

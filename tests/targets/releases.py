@@ -46,7 +46,7 @@ KARIM: Mapping[str, Any] = {
 }  # fmt: skip
 
 SALMA: Mapping[str, Any] = {
-    "case_code": "10100000017",
+    "case_code": "10100000016",
     "interview": {"branch": "101", "date": "2026-11-20", "language": "ar"},
     "context": "migration",
     "urgency": "normal",
@@ -159,7 +159,7 @@ def _filled(model: type[Part]) -> dict[str, Any]:
 
 
 YUSUF: Mapping[str, Any] = {
-    "case_code": "10100000025",
+    "case_code": "10100000024",
     "interview": {"branch": "101", "date": "2026-11-20", "language": "ar"},
     "level": "full",
     "child": {

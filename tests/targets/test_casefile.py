@@ -61,7 +61,7 @@ def test_english_stands_beside_the_other_language(language: Language) -> None:
     assert "<td dir=ltr lang=en>Brother</td>" in page
     assert f"<td dir=rtl lang={language}>{ {'ar': 'الأخ', 'fa': 'برادر'}[language] }</td>" in page
     assert 1 == page.count("<td colspan=2 class=same dir=auto>كريم يوسف الحمصي</td>")
-    assert "10100000017" in page
+    assert "10100000016" in page
 
 
 def test_the_page_asks_nothing_of_the_network() -> None:

@@ -97,7 +97,7 @@ def test_people_looked_for_are_records_of_their_own(bench: EspoBench) -> None:
     )
     assert (["ar", "en"], True, root(1)) == (held["enquirerLanguages"], held["enquirerPhoneSafe"], held["silahId"])
     assert (held["id"], "كريم يوسف الحمصي") == (person["tracingRequestId"], person["fullName"])
-    assert "10100000017" == held["name"]
+    assert "10100000016" == held["name"]
 
 
 def test_what_it_drops_is_told(bench: EspoBench) -> None:

@@ -26,7 +26,7 @@ def mapped(tmp_path: Path, line: str) -> Any:
 @pytest.mark.parametrize(
     ("line", "value"),
     [
-        ("a = 'case_code'", "10100000017"),
+        ("a = 'case_code'", "10100000016"),
         ("a = 'enquirer.name.nick'", None),
         ("a = { from = 'sought[0].sex', values = 'sex' }", "m"),
         ("a = { from = 'enquirer.sex', values = 'sex' }", None),

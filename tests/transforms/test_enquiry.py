@@ -20,7 +20,7 @@ ANSWERS = {
     "info_notice_given": "yes",
     "c_collect": "yes",
     "consent_giver": "subject",
-    "case_code": "10100047114",
+    "case_code": "10100047116",
     "enq_name_full_native": "Umm Khaled",
     "enq_phone": "+963944000111",
     "enq_phone_safe": "yes",

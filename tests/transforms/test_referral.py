@@ -24,7 +24,7 @@ ANSWERS = {
     "c_collect": "yes",
     "consent_giver": "subject",
     "consent_confirm": "yes",
-    "case_code": "40100047110",
+    "case_code": "40100047113",
     "kind": "referral",
     "priority": "urgent_72h",
     "services_requested": "shelter psychosocial_service",

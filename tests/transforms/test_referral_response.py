@@ -14,7 +14,7 @@ from forms.tables import load
 ANSWERS = {
     "interview/interview_date": "2026-11-20",
     "codes_only": "yes",
-    "answer/case_code": "10148273052",
+    "answer/case_code": "10148273054",
     "answer/response_step": "feedback",
     "feedback/status": "completed",
     "feedback/feedback_consent": "no",

@@ -12,7 +12,7 @@ from forms.policy import policy
 
 NOT_REACHED: Answers = {
     "interview/interview_date": "2026-11-20",
-    "which_case/case_code": "10148273052",
+    "which_case/case_code": "10148273054",
     "which_case/visit_no": "2",
     "which_case/followup_mode": "not_reached",
     "codes_only": "yes",
@@ -45,7 +45,7 @@ def test_a_visit_where_nobody_was_reached_reaches_the_own_society() -> None:
 
 def test_needs_become_a_draft_with_the_case_code() -> None:
     """Both needs, in the referral's codes, for the case that is followed."""
-    expected = ReferralDraft("10148273052", ("education_service", "health_medical_service"), ("education", "health"))
+    expected = ReferralDraft("10148273054", ("education_service", "health_medical_service"), ("education", "health"))
     assert expected == _record(SEEN).referral_draft()
 
 

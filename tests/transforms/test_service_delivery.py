@@ -25,14 +25,14 @@ def test_services_are_counted_apart_from_the_person() -> None:
     answers = {
         "interview/interview_date": "2026-11-20",
         "codes_only": "yes",
-        "who/case_code": "10148273052",
+        "who/case_code": "10148273054",
         "who/be_sex": "female",
         "help/service_code": "housing financial",
     }
     sent = datetime(2026, 11, 20, tzinfo=UTC)
     record = to_record(Submission("kobo", "service_delivery", "r", "i", 1, None, sent, answers))
     assert isinstance(record, ServiceDelivery)
-    assert (("housing", "financial"), "10148273052") == (record.services, record.case_code)
+    assert (("housing", "financial"), "10148273054") == (record.services, record.case_code)
     assert record.consent.collected
 
 

@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
 FOUND = {
     "branch_code": "101",
-    "case_code": "10100047114",
+    "case_code": "10100047116",
     "action_date": "2026-11-20",
     "action_type": "field_visit",
     "outcome": "successful",
@@ -35,7 +35,7 @@ FOUND = {
 }
 STEP = {
     "branch_code": "101",
-    "case_code": "10100047114",
+    "case_code": "10100047116",
     "action_date": "2026-11-20",
     "action_type": "list_check",
     "outcome": "pending",
