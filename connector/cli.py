@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from connector.commands.backup import backup, restore
+from connector.commands.bases import bases
 from connector.commands.erase import erase
 from connector.commands.forms import forms
 from connector.commands.match import match
@@ -632,6 +633,7 @@ main.add_command(erase)
 main.add_command(purge)
 main.add_command(receipt)
 main.add_command(policy)
+audit.add_command(bases)
 main.add_command(work)
 main.add_command(migrate)
 main.add_command(backup)

@@ -188,7 +188,7 @@ class Consent:
     """What the person (or whoever spoke for them) agreed to. Whatever was not asked or not answered is no.
 
     *shares* holds, for each class of recipient with a yes, the codes of those named; the ICRC needs none.
-    *confirmed* is None where the form does not read back.
+    *confirmed* is None where the form does not read back. *approved_by* is the code of who agreed to another basis.
     """
 
     collected: bool = False
@@ -202,6 +202,7 @@ class Consent:
     publish: bool = False
     basis: str = "consent"
     basis_complete: bool = False
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

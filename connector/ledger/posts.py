@@ -101,6 +101,13 @@ class Posts:
         marks, servers = frozenset(one.mark for one in held), frozenset(one.server for one in held)
         return Post(row.name, row.role, row.disabled, row.branch, row.collector, marks, servers)
 
+    def roles_by_code(self) -> dict[str, str]:
+        """The code that a user writes into forms → their role, also of users who left."""
+        query = select(posts.c.collector, users.c.role).join(users, users.c.name == posts.c.name)
+        with self._ledger.database.reading() as connection:
+            rows = connection.execute(query.where(posts.c.collector.is_not(None))).all()
+        return {row.collector: row.role for row in rows}
+
     def in_branch(self, branch: str) -> int:
         """How many users there are in *branch*, without the disabled ones."""
         query = select(func.count()).select_from(users).join(posts, posts.c.name == users.c.name)

@@ -61,6 +61,7 @@ def read_consent(form: FormDefinition, submission: Submission, entry: Entry) -> 
         publish=entry.yes("c_publish_photo_online"),
         basis=basis,
         basis_complete=bool(entry.text("basis_reason") and entry.text("basis_approved_by")),
+        approved_by=entry.text("basis_approved_by") or None if basis != "consent" else None,
     )
 
 

@@ -56,6 +56,8 @@ FORMS = (
 )  # fmt: skip
 
 GATES = (
+    Gate("other bases are counted", "connector/bases.py", "record.consent.basis != CONSENT:", "record.consent.basis == CONSENT:",
+         "tests/care/test_bases.py"),
     Gate("a code holds no telephone number", "connector/transforms/values.py",
          "if name in self._coded and answer.strip()", "if False and answer.strip()", "tests/transforms/test_codes.py"),
     Gate("a typed choice is no telephone number", "connector/transforms/values.py", "if offered is None and not is_code(code):",

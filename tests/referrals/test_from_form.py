@@ -272,7 +272,7 @@ def test_authorities_need_two_named_people(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
-        ({"case_code": "40100047113"}, "referral.not_complete"),
+        ({"case_code": "401-0004711"}, "referral.not_complete"),
         ({"services_requested": ""}, "referral.not_complete"),
         ({"priority": ""}, "referral.not_complete"),
     ],
