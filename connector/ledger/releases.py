@@ -78,7 +78,14 @@ def publications(ledger: Ledger, targets: Sequence[str], *, withheld: bool = Tru
     )
     now = ledger.now()
     with ledger.database.reading() as connection:
-        return [_publication(row, _words(connection, row), now) for row in connection.execute(query).all()]
+        standing = _standing(connection.execute(query).all())
+        return [_publication(row, _words(connection, row), now) for row in standing]
+
+
+def _standing(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Without what was published before a record was to be taken down again: the taking down tells how that stands."""
+    taken_down = {(row.submission_id, row.target): at for at, row in enumerate(rows) if row.action == Action.WITHDRAW}
+    return [row for at, row in enumerate(rows) if at >= taken_down.get((row.submission_id, row.target), 0)]
 
 
 def decline(ledger: Ledger, delivery_id: str, user: str, reason: str) -> bool:

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from connector.pipeline import Pipeline
 from tests.conftest import Node
-from tests.dashboard.walk import PASSWORD, invite
+from tests.dashboard.walk import PASSWORD, give_password, invite
 from webhooks.edge import create_app
 
 
@@ -23,6 +23,8 @@ class Person:
     name: str
     secret: str
     client: FlaskClient
+    flow: Pipeline
+    invited: bool = False
 
     def code(self) -> str:
         return pyotp.TOTP(self.secret).now()
@@ -33,6 +35,9 @@ class Person:
         return found[1]
 
     def sign_in(self, password: str = PASSWORD, code: str | None = None) -> TestResponse:
+        if not self.invited:
+            give_password(self.flow, self.name)
+            self.invited = True
         form = {"token": self.token(), "name": self.name, "password": password, "code": code or self.code()}
         return self.client.post("/sign-in", data=form)
 
@@ -43,7 +48,7 @@ class Person:
 def people_of(flow: Pipeline) -> dict[str, Person]:
     """One person of each role, named like it, and a second supervisor, `other`; not signed in yet."""
     app, secrets = create_app(flow), invite(flow)
-    return {name: Person(name, secret, app.test_client()) for name, secret in secrets.items()}
+    return {name: Person(name, secret, app.test_client(), flow) for name, secret in secrets.items()}
 
 
 @pytest.fixture(name="people")

@@ -25,15 +25,19 @@ _SIZES = {"desk": (1280, 900), "phone": (360, 740)}
 
 
 def invite(flow: Pipeline) -> Mapping[str, str]:
-    """One user of each role, named like it; role → secret of the authenticator. A second supervisor is `other`."""
+    """One user of each role, named like it; role → secret of the authenticator. A second supervisor is `other`. Nobody has
+    a password yet: making one is slow on purpose."""
     ledger = flow.ledger
     users = Users(ledger.database, ledger.master, ledger.now)
-    door = SignIn(ledger.database, users, ledger.now)
-    secrets = {}
-    for name, role in [*((role, role) for role in RIGHTS), ("other", "supervisor")]:
-        secrets[name] = users.add(name, role, "test").partition("secret=")[2].partition("&")[0]
-        door.set_password(name, PASSWORD, "test")
-    return secrets
+    names = [*((role, role) for role in RIGHTS), ("other", "supervisor")]
+    return {name: users.add(name, role, "test").partition("secret=")[2].partition("&")[0] for name, role in names}
+
+
+def give_password(flow: Pipeline, name: str) -> None:
+    """From now on *name* may sign in."""
+    ledger = flow.ledger
+    users = Users(ledger.database, ledger.master, ledger.now)
+    SignIn(ledger.database, users, ledger.now).set_password(name, PASSWORD, "test")
 
 
 @dataclass
@@ -80,6 +84,13 @@ class Walk:
         page.fill("#code", self.code(user))
         page.click("main button")
 
+    def look_at_the_servers(self) -> None:
+        """The page of forms and servers has something to show."""
+        with self.page(user="admin") as page:
+            page.goto(f"{self.url}/servers")
+            page.click("main button")
+            page.wait_for_selector("main section")
+
     def _note(self, request: Request) -> None:
         self.asked.append(request.url)
 
@@ -101,6 +112,7 @@ class Walk:
             "referral-accepted": ("supervisor", f"/referrals/{stage.referrals['accepted']}"),
             "referral-new": ("supervisor", "/referrals/new"),
             "handover": ("supervisor", "/referrals/handover"),
+            "publications": ("supervisor", "/publications"),
             "figures": ("supervisor", "/figures"),
             "policy": ("supervisor", "/policy"),
             "me": ("supervisor", "/me"),
@@ -113,11 +125,15 @@ class Walk:
 def walking(stage: Stage) -> Iterator[Walk]:
     """Serves *stage* and opens a browser."""
     secrets = invite(stage.node.flow)
+    for name in ("supervisor", "admin"):
+        give_password(stage.node.flow, name)
     web = Web(create_app(stage.node.flow), "127.0.0.1", 0)
     web.start()
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"]) as chromium,
     ):
-        yield Walk(stage, web.url, chromium, secrets)
+        walk = Walk(stage, web.url, chromium, secrets)
+        walk.look_at_the_servers()
+        yield walk
     web.stop()
