@@ -20,6 +20,7 @@ _ITS_RULE_IS_A_CODE = re.compile(r"regex\(\.,\s*'\^\[A-Za-z0-9")
 _LONGEST = 40
 _CODE = re.compile(r"[\w/.:+()#-]+(?: [\w/.:+()#-]+)*")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_LIKE_A_CASE_CODE = re.compile(r"[1-9]\d{10}")
 _UUID = re.compile(r"(?:uuid:)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Without a country's code the numbers of the countries here have nine digits or more, the first of them 0.
 _TELEPHONE = re.compile(
@@ -33,10 +34,10 @@ _TELEPHONE = re.compile(
 def is_code(text: str) -> bool:
     """Whether *text* can be a code or a number of ours: at most 40 signs, no telephone number and no e-mail address.
 
-    Several words are a code only with a digit among them. An eleven-digit case code is known by its check digit: one
-    telephone number of eleven digits in ten passes for one.
+    Several words are a code only with a digit among them. Eleven digits are taken for a case code, with a wrong check
+    digit too: a slip of the pen must not hold a request up, and numbers of eleven digits are dialled with a 0 in front.
     """
-    if _DAY.fullmatch(text) or _UUID.fullmatch(text) or is_case_code(text):
+    if _DAY.fullmatch(text) or _UUID.fullmatch(text) or _LIKE_A_CASE_CODE.fullmatch(text) or is_case_code(text):
         return True
     if len(text) > _LONGEST or not _CODE.fullmatch(text) or _TELEPHONE.search(text):
         return False

@@ -21,7 +21,7 @@ REACHES_SOMEBODY = (
     "tel0791234567", "٠٩١٢٣٤٥٦٧٨٩", "amina@example.org", "Amina Haddad", "ask for Amina, 2nd floor", "x" * 41,
 )  # fmt: skip
 OF_OURS = (
-    "10167650901", "101", "V-07", "AE/2026/0001234", "2026-11-000123", "BIA 12 / 2026", "2026-11-20", "3.0", "IR-RCS",
+    "10167650901", "10112345678", "101", "V-07", "AE/2026/0001234", "2026-11-000123", "BIA 12 / 2026", "2026-11-20", "3.0", "IR-RCS",
     "0f8fad5b-d9cb-469f-a165-70867728950e", "00000000-0000-4000-8000-000000000001", "12/الف",
 )  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_a_typed_choice_is_no_telephone_number(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", OF_OURS)
 def test_codes_of_ours_are_read(answer: str) -> None:
-    """R14 stops no work: case codes, days, references and ids of the forms are codes."""
+    """R14 stops no work: case codes (a wrong check digit too), days, references and ids of the forms are codes."""
     assert is_code(answer)
     assert _record(referral_ref=answer)
 
