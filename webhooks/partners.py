@@ -6,8 +6,6 @@ Answers of 200 and 201 are signed, so that a sender knows who acknowledged; thos
 
 from __future__ import annotations
 
-import json
-import logging
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -15,13 +13,11 @@ from flask import Blueprint, Response, request
 from connector.errors import NotASubmission, NotAuthentic, Refused, SilahError
 from connector.referrals.exchange import Exchange, exchange_of
 from webhooks.door import Doorkeeper, Refusal, Tally
+from webhooks.replies import body_of, refuse, reply, unexpected
 
 if TYPE_CHECKING:
     from connector.pipeline import Pipeline
 
-log = logging.getLogger("silah.webhooks")
-
-MOST_BODY = 10 * 1000 * 1000
 _STATUS = ((NotAuthentic, 401), (NotASubmission, 422), (Refused, 422), (SilahError, 503))
 
 
@@ -36,27 +32,16 @@ def blueprint(pipeline: Pipeline, keeper: Doorkeeper, refused: Tally) -> Bluepri
             keeper.admit(request, node)
             return _take(exchange, node)
         except Refusal as refusal:
-            refused.add(refusal.code)
-            return _refused(refusal.status, refusal.code)
+            return refuse(refused, refusal)
         except SilahError as error:
             refused.add(f"webhook.{error.code}")
-            return _refused(next(status for kind, status in _STATUS if isinstance(error, kind)), error.code)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the sender must try again; values may not be told)
-            log.error("unexpected %s in a partner's message", type(error).__name__)  # noqa: TRY400
-            return _refused(503, "webhook.unexpected")
+            return reply(next(status for kind, status in _STATUS if isinstance(error, kind)), {"error": error.code})
+        except Exception as error:  # noqa: BLE001 (told by its type, and the sender tries again)
+            return unexpected(error, "a partner's message")
 
     return door
 
 
 def _take(exchange: Exchange, node: str) -> Response:
-    if (request.content_length or 0) > MOST_BODY:
-        return _refused(413, "too_large")
-    body = request.stream.read(MOST_BODY + 1)
-    if len(body) > MOST_BODY:
-        return _refused(413, "too_large")
-    acknowledged = exchange.receive(node, {name.lower(): value for name, value in request.headers}, body)
+    acknowledged = exchange.receive(node, {name.lower(): value for name, value in request.headers}, body_of(request))
     return Response(acknowledged.body, acknowledged.status, dict(acknowledged.headers), content_type="application/json")
-
-
-def _refused(status: int, code: str) -> Response:
-    return Response(json.dumps({"error": code}), status, content_type="application/json")

@@ -221,7 +221,7 @@ class CentralSandbox:
         return next(iter(self._store.actors.values()), None) or self._store.add_user("admin@example.org", "practice")
 
     def _application(self) -> CentralFlask:
-        app = CentralFlask("central-sandbox", static_folder=None)
+        app = CentralFlask("central-sandbox", self._lock)
         app.server = Server(self._store, self._hooks, self._lock)
         app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
         for module in (central_api, central_submissions, central_odata, central_lists):

@@ -71,11 +71,6 @@ class CentralFlask(OneAtATime):
 
     server: Server
 
-    @property
-    def lock(self) -> AbstractContextManager[object]:
-        """That of the state."""
-        return self.server.lock
-
 
 class KeyInPath:
     """WSGI middleware: a device's token stands in the address, `/v1/key/<token>/projects/…`."""

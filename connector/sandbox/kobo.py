@@ -178,7 +178,7 @@ class KoboSandbox:
         return submission_json(asset, row, self.url)
 
     def _application(self, server: Server) -> SandboxFlask:
-        app = SandboxFlask("kobo-sandbox", static_folder=None)
+        app = SandboxFlask("kobo-sandbox", server.lock)
         app.server = server
         app.config["MAX_FORM_MEMORY_SIZE"] = BODY_LIMIT
         for module in (account_api, assets_api, data_api, hooks_api, openrosa):

@@ -70,11 +70,6 @@ class SandboxFlask(OneAtATime):
 
     server: Server
 
-    @property
-    def lock(self) -> AbstractContextManager[object]:
-        """That of the state."""
-        return self.server.lock
-
 
 def server() -> Server:
     """The server of the present request."""

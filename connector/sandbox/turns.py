@@ -12,18 +12,21 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 class OneAtATime(Flask):
-    """A Flask that runs its views one at a time, but for those that are marked as `unlocked`."""
+    """A Flask that runs its views one at a time, but for those that are marked as `unlocked`.
 
-    @property
-    def lock(self) -> AbstractContextManager[object]:
-        """What a view holds while it runs."""
-        raise NotImplementedError
+    Args:
+        lock: what a view holds while it runs.
+    """
+
+    def __init__(self, name: str, lock: AbstractContextManager[object]) -> None:
+        super().__init__(name, static_folder=None)
+        self._lock = lock
 
     def dispatch_request(self) -> Response:
         """Runs the view under the lock, unless it must not hold the state."""
         rule = request.url_rule
         view = self.view_functions.get(rule.endpoint) if rule else None
-        with nullcontext() if getattr(view, "unlocked", False) else self.lock:
+        with nullcontext() if getattr(view, "unlocked", False) else self._lock:
             return self.make_response(super().dispatch_request())
 
 

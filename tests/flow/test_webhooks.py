@@ -180,6 +180,18 @@ def test_anything_unexpected_is_503(
     assert (503, {"error": "webhook.unexpected"}) == (answer.status_code, answer.get_json())
 
 
+@pytest.mark.parametrize("path", ["kobo/kobo", "partners/1", "targets/national"])
+def test_every_door_says_when_to_try_again(node: Node, path: str) -> None:
+    """A sender who rings too often hears 503 with `Retry-After`, whichever door it is."""
+    node.extra = {"door": {"rate": 1, "burst": 1}}
+    door = create_app(node.flow).test_client()
+    answers = [door.post(f"/webhooks/{path}", json={}) for _ in range(3)]
+
+    assert (503, "60", {"error": "webhook.too_many"}) == (
+        answers[-1].status_code, answers[-1].headers.get("Retry-After"), answers[-1].get_json(),
+    )  # fmt: skip
+
+
 def test_no_outgoing_call_is_made(node: Node, door: FlaskClient, submission: dict[str, Any]) -> None:
     """Durable before answered, answered before processed: the form server hears nothing while we answer."""
     before = len(node.kobo.requests)

@@ -88,9 +88,9 @@ GATES = (
         "tests/flow/test_consent_gate.py",
     ),
     Gate("secret of the webhook", "webhooks/edge.py", "    if not any(matches):", "    if False:", "tests/flow/test_webhooks.py"),
-    Gate("size of a body", "webhooks/edge.py", 'raise Refusal(413, "too_large")', "pass", "tests/flow/test_webhooks.py"),
-    Gate("503 for the unexpected", "webhooks/edge.py", 'return _answer(503, {"error": "webhook.unexpected"})',
-         'return _answer(500, {"error": "webhook.unexpected"})', "tests/flow/test_webhooks.py"),
+    Gate("size of a body", "webhooks/replies.py", 'raise Refusal(413, "too_large")', "pass", "tests/flow/test_webhooks.py"),
+    Gate("503 for the unexpected", "webhooks/replies.py", 'return reply(503, {"error": "webhook.unexpected"})',
+         'return reply(500, {"error": "webhook.unexpected"})', "tests/flow/test_webhooks.py"),
     Gate(
         "idempotency key", "connector/ledger/values.py",
         '    return str(uuid5(SILAH, f"{record_id}:{version}:{target}:{action}:{revision}"))',
